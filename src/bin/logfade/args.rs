@@ -1,0 +1,253 @@
+//! What was typed.
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use logfade::store::sink::Compress;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Takes web-server access logs from raw to gone.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Args {
+    /// Configuration file
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of keys and ledger
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Colour of messages and tables
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Machine-readable report on stdout (for `pipe`: the last line of stderr)
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  logfade explain access.log                     what would become of your log, field by field
+  logfade pipe < access.log > clean.log          clean it
+  logfade pipe --policy strict --compress zstd < access.log > clean.log.zst
+  CustomLog \"|/usr/bin/logfade pipe -o /srv/logs/clean.log\" combined
+
+Exit codes: 0 done, 1 done but more lines rejected than --max-rejects allows, 2 usage, configuration or policy,
+3 input or output failed and the work is partly done, 4 refused, 130 and 143 interrupted with everything whole.";
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether standard error gets colour.
+    pub fn on_stderr(self) -> bool {
+        self.on(std::io::stderr().is_terminal())
+    }
+
+    /// Whether standard output gets colour.
+    pub fn on_stdout(self) -> bool {
+        self.on(std::io::stdout().is_terminal())
+    }
+
+    fn on(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Filter: raw lines on stdin, clean lines on stdout
+    Pipe(Pipe),
+    /// Which format each file has
+    Detect(Detect),
+    /// The named formats
+    Formats,
+    /// The built-in policies
+    Policies(Policies),
+    /// What would become of a log's first lines, field by field
+    Explain(Explain),
+    /// Check a policy, a format and the configuration without touching a log
+    Check(Check),
+    /// The manual page (roff)
+    Man,
+    /// Completions for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What decides about lines.
+#[derive(Debug, Group)]
+pub struct Rules {
+    /// A name from `logfade formats`, nginx:LOG_FORMAT, apache:LOGFORMAT, or auto
+    #[arg(long, default_value = "auto", value_name = "F")]
+    pub format: String,
+    /// A built-in policy or a policy file
+    #[arg(long, default_value = "default", value_name = "P")]
+    pub policy: String,
+}
+
+/// `logfade pipe`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade pipe < access.log > clean.log
+  zcat old.log.gz | logfade pipe --format combined --policy strict --compress zstd -o clean.log.zst
+  logfade pipe --format 'nginx:$remote_addr [$time_local] \"$request\" $status' < my.log
+  logfade pipe --on-reject quarantine --quarantine odd.log --max-rejects 0.1% < access.log")]
+pub struct Pipe {
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Append to FILE instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// none, gzip[:LEVEL] or zstd[:LEVEL]
+    #[arg(long, default_value = "none", value_name = "C", value_parser = compress)]
+    pub compress: Compress,
+    /// Layout of the output: as the input, or NDJSON with ECS names
+    #[arg(long, value_enum, default_value_t = Output::Same)]
+    pub output: Output,
+    /// What becomes of a line that does not parse
+    #[arg(long, value_enum, default_value_t = OnReject::Scrub, value_name = "WHAT")]
+    pub on_reject: OnReject,
+    /// Where `--on-reject quarantine` keeps raw lines (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub quarantine: Option<PathBuf>,
+    /// More rejected lines than N, or than P% of those read, end in exit code 1
+    #[arg(long, value_name = "N|P%", value_parser = limit)]
+    pub max_rejects: Option<Limit>,
+    /// Threads that scrub (default: the processors, at most 4)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: Option<u16>,
+    /// Longest line in bytes; a longer one is rejected
+    #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(64..=64 * 1024 * 1024))]
+    pub max_line: u32,
+}
+
+/// Layout of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// As the input.
+    Same,
+    /// NDJSON.
+    Json,
+}
+
+/// What becomes of rejects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnReject {
+    /// Keep the place, with allow-listed tokens only.
+    Scrub,
+    /// Leave out.
+    Drop,
+    /// Leave out and keep raw in the quarantine.
+    Quarantine,
+}
+
+/// How many rejects are too many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// Lines.
+    Lines(u64),
+    /// Percent of the lines read.
+    Percent(f64),
+}
+
+impl Limit {
+    /// Whether the counts exceed it.
+    pub fn is_exceeded(self, rejected: u64, read: u64) -> bool {
+        match self {
+            Self::Lines(limit) => rejected > limit,
+            Self::Percent(limit) => rejected as f64 * 100.0 > limit * read as f64,
+        }
+    }
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let fault = || "write a number of lines, or a percentage such as 0.1%".to_owned();
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).map(Limit::Percent).ok_or_else(fault),
+        None => text.parse().map(Limit::Lines).map_err(|_| fault()),
+    }
+}
+
+fn compress(text: &str) -> Result<Compress, String> {
+    let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+    let level = |default: i32, most: i32| match level {
+        None => Ok(default),
+        Some(level) => level.parse().ok().filter(|level| (1..=most).contains(level)).ok_or_else(|| format!("the level of {name} lies between 1 and {most}")),
+    };
+    match name {
+        "none" => Ok(Compress::None),
+        "gzip" => level(6, 9).map(|level| Compress::Gzip(level.unsigned_abs())),
+        "zstd" => level(3, 19).map(Compress::Zstd),
+        _ => Err("write none, gzip, gzip:1 … gzip:9, zstd, or zstd:1 … zstd:19".to_owned()),
+    }
+}
+
+/// `logfade detect`
+#[derive(Debug, Group)]
+pub struct Detect {
+    /// Files, plain or compressed; - is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `logfade policies`
+#[derive(Debug, Group)]
+pub struct Policies {
+    #[command(subcommand)]
+    pub action: Option<PoliciesAction>,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PoliciesAction {
+    /// Print a built-in policy as a file to start from
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `logfade explain`
+#[derive(Debug, Group)]
+#[command(after_help = "Shows raw data to you, on your terminal; --no-raw leaves it out.")]
+pub struct Explain {
+    #[command(flatten)]
+    pub rules: Rules,
+    /// A log, plain or compressed; stdin if left out
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Lines to explain
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub lines: usize,
+    /// Do not show raw values
+    #[arg(long)]
+    pub no_raw: bool,
+}
+
+/// `logfade check`
+#[derive(Debug, Group)]
+pub struct Check {
+    #[command(flatten)]
+    pub rules: Rules,
+}

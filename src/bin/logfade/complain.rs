@@ -1,0 +1,57 @@
+//! Errors as a user meets them: cause first, remedy on the next line.
+
+use crate::exit::Exit;
+use logfade::diagnostic::Diagnostic;
+use logfade::store::{Cause, StoreError};
+use std::io::{self, Write};
+
+/// An error with its exit code.
+#[derive(Debug)]
+pub struct Complaint {
+    /// What the process ends with.
+    pub exit: Exit,
+    text: Text,
+}
+
+#[derive(Debug)]
+enum Text {
+    Plain(String),
+    Shown(Box<Diagnostic>),
+}
+
+impl Complaint {
+    /// A fault of usage: cause and remedy.
+    pub fn usage(cause: impl Into<String>, remedy: impl AsRef<str>) -> Self {
+        Self { exit: Exit::Usage, text: Text::Plain(format!("{}\n{}", cause.into(), remedy.as_ref())) }
+    }
+
+    /// Writes it to standard error.
+    pub fn print(&self, color: bool) -> io::Result<()> {
+        let mut stderr = io::stderr().lock();
+        match &self.text {
+            Text::Plain(text) => writeln!(stderr, "error: {text}"),
+            Text::Shown(diagnostic) => writeln!(stderr, "{}", diagnostic.render(color)),
+        }
+    }
+}
+
+impl From<Box<Diagnostic>> for Complaint {
+    fn from(diagnostic: Box<Diagnostic>) -> Self {
+        Self { exit: Exit::Usage, text: Text::Shown(diagnostic) }
+    }
+}
+
+impl From<StoreError> for Complaint {
+    fn from(error: StoreError) -> Self {
+        let exit = match error.cause {
+            Cause::Refused { .. } => Exit::Usage,
+            Cause::Io(_) | Cause::Damaged(_) => Exit::Io,
+        };
+        Self { exit, text: Text::Plain(error.to_string()) }
+    }
+}
+
+/// Standard output failed.
+pub fn output(error: io::Error) -> Complaint {
+    Complaint { exit: Exit::Io, text: Text::Plain(format!("cannot write stdout: {error}")) }
+}

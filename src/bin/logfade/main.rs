@@ -1,0 +1,39 @@
+//! The thin end: what was typed becomes a job, what became of it becomes an exit code.
+
+mod args;
+mod complain;
+mod exit;
+mod pipe;
+mod report;
+mod show;
+
+use args::{Args, Command};
+use clap::{CommandFactory, Parser};
+use exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    let color = args.color.on_stderr();
+    let done = match args.command {
+        Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
+        Some(Command::Detect(ref detect)) => show::detect(&args, detect),
+        Some(Command::Formats) => show::formats(&args),
+        Some(Command::Policies(ref policies)) => show::policies(policies),
+        Some(Command::Explain(ref explain)) => show::explain(&args, explain),
+        Some(Command::Check(ref check)) => show::check(&args, check),
+        Some(Command::Man) => show::man(),
+        Some(Command::Completions { shell }) => show::completions(shell),
+        None => show::start(&Args::command()),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(complaint) => {
+            // Nobody can be told when standard error is gone.
+            drop(complaint.print(color));
+            complaint.exit.into()
+        }
+    }
+}
+
+/// The result of a command.
+type Outcome = Result<Exit, complain::Complaint>;

@@ -1,0 +1,99 @@
+//! `logfade pipe`: the job from what was typed, signals, the report.
+
+use crate::args::{Args, OnReject, Output, Pipe};
+use crate::complain::Complaint;
+use crate::exit::Exit;
+use crate::{Outcome, report, show};
+use logfade::run::pipe::{PipeJob, pipe};
+use logfade::scrub;
+use logfade::store::sink::{Quarantine, Sink};
+use logfade::store::source::{Source, Stop};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Runs the filter.
+pub fn run(args: &Args, typed: &Pipe) -> Outcome {
+    let started = Instant::now();
+    let format = show::format(&typed.rules.format)?;
+    let policy = show::policy(&typed.rules.policy)?;
+    let quarantine = match (typed.on_reject, &typed.quarantine) {
+        (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
+        (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
+        (OnReject::Scrub | OnReject::Drop, Some(_)) => return Err(Complaint::usage("--quarantine is not used", "add --on-reject quarantine")),
+        (OnReject::Scrub | OnReject::Drop, None) => None,
+    };
+    let sink = match &typed.output_file {
+        Some(path) => Sink::append(path)?,
+        None => Sink::stdout(typed.compress)?,
+    };
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
+    let max_line = typed.max_line as usize;
+    let stop = Stop::default();
+    let (wake, signal) = signals(&stop)?;
+    let source = Source::stdin(&stop, Some(wake), max_line)?;
+    let job = PipeJob {
+        format,
+        policy: Arc::new(policy),
+        on_reject: match typed.on_reject {
+            OnReject::Scrub => scrub::OnReject::Scrub,
+            OnReject::Drop => scrub::OnReject::Drop,
+            OnReject::Quarantine => scrub::OnReject::Quarantine,
+        },
+        output: match typed.output {
+            Output::Same => scrub::Output::Same,
+            Output::Json => scrub::Output::Json,
+        },
+        compress: typed.compress,
+        quarantine,
+        threads: typed.threads.map_or(processors, usize::from),
+        max_line,
+    };
+    let mut done = pipe(job, source, sink);
+    let error = done.error.take().filter(|error| !error.is_broken_pipe());
+    let took = started.elapsed();
+    let mut stderr = std::io::stderr().lock();
+    // A reader that has gone cannot be told.
+    let said = match (args.json, args.quiet) {
+        (true, _) => Ok(()),
+        (false, true) => Ok(()),
+        (false, false) => writeln!(stderr, "logfade: {}", report::line(&done, took)),
+    };
+    drop(said);
+    let complaint = error.map(Complaint::from);
+    if let Some(complaint) = &complaint {
+        drop(stderr);
+        drop(complaint.print(args.color.on_stderr()));
+        stderr = std::io::stderr().lock();
+    }
+    if args.json {
+        drop(writeln!(stderr, "{}", report::json(&done, took)));
+    }
+    if let Some(complaint) = complaint {
+        return Ok(complaint.exit);
+    }
+    match signal.load(Ordering::Relaxed) {
+        0 => {}
+        number => return Ok(Exit::Signal(number as u8)),
+    }
+    let exceeded = typed.max_rejects.is_some_and(|limit| limit.is_exceeded(done.tally.rejected, done.tally.read));
+    Ok(if exceeded { Exit::Rejects } else { Exit::Done })
+}
+
+/// SIGTERM and SIGINT end the reading at a line's end; returns what wakes a read, and where the signal's number will stand.
+fn signals(stop: &Stop) -> Result<(File, Arc<AtomicUsize>), Complaint> {
+    let failed = |error: std::io::Error| Complaint::usage(format!("cannot listen to signals: {error}"), "run it again");
+    let (reader, writer) = rustix::pipe::pipe().map_err(|error| failed(error.into()))?;
+    let number = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.flag()).map_err(failed)?;
+        signal_hook::flag::register_usize(signal, Arc::clone(&number), signal as usize).map_err(failed)?;
+        let writer: OwnedFd = writer.try_clone().map_err(failed)?;
+        signal_hook::low_level::pipe::register(signal, writer).map_err(failed)?;
+    }
+    Ok((File::from(reader), number))
+}

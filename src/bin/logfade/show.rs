@@ -1,0 +1,220 @@
+//! What sysadmins look at before they trust it: formats, policies, detection, and what would become of a log.
+
+use crate::args::{Args, Check, Detect, Explain, Policies, PoliciesAction};
+use crate::complain::{self, Complaint};
+use crate::exit::Exit;
+use crate::Outcome;
+use clap::CommandFactory;
+use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
+use logfade::diagnostic::Diagnostic;
+use logfade::format::{Format, FormatError, detect, named};
+use logfade::scrub::{self, BUILT_IN, OnReject, Output, Policy, Settings};
+use logfade::store::source::{Block, Source, Stop};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a log that are looked at.
+const SAMPLE: usize = 1024 * 1024;
+
+/// Writes text to standard output; a reader that has had enough is no error.
+fn say(text: &str) -> Outcome {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(complain::output(error)),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// The format that was asked for; `None` for `auto`.
+pub fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    Format::parse(text).map(Some).map_err(|error| match error {
+        FormatError::Unknown { name } => {
+            let names: Vec<&str> = named().names().collect();
+            let near = names.iter().find(|known| known.contains(name.as_str()) || name.contains(**known));
+            let remedy = near.map_or_else(|| format!("use auto, nginx:LOG_FORMAT, apache:LOGFORMAT, or one of: {}", names.join(" ")), |near| format!("did you mean {near}? `logfade formats` lists them all"));
+            Complaint::usage(format!("no format is called `{name}`"), remedy)
+        }
+        FormatError::Directive { text, fault } => {
+            let end = (fault.at + 1).min(text.len());
+            let diagnostic = Diagnostic { cause: fault.cause.into(), origin: "--format".into(), source: text, span: fault.at..end, label: "here".into(), remedy: fault.remedy.into() };
+            Complaint::from(Box::new(diagnostic))
+        }
+    })
+}
+
+/// The policy that was asked for: built in, or a file.
+pub fn policy(text: &str) -> Result<Policy, Complaint> {
+    if let Some(policy) = Policy::built_in(text) {
+        return Ok(policy);
+    }
+    let path = Path::new(text);
+    let Ok(source) = std::fs::read_to_string(path) else {
+        let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        return Err(Complaint::usage(format!("no policy is called `{text}`, and no file can be read there"), format!("use {}, or the path of a policy file", names.join(", "))));
+    };
+    let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(Policy::parse(&name, text, &source)?)
+}
+
+/// The first lines of a file, or of standard input.
+fn sample(path: Option<&Path>) -> Result<Block, Complaint> {
+    let stop = Stop::default();
+    let mut source = match path {
+        Some(path) if path != Path::new("-") => Source::open(path, &stop, SAMPLE)?,
+        _ => Source::stdin(&stop, None, SAMPLE)?,
+    };
+    let mut block = Block::default();
+    source.fill(&mut block, SAMPLE)?;
+    Ok(block)
+}
+
+/// `logfade detect`
+pub fn detect(args: &Args, typed: &Detect) -> Outcome {
+    let mut rows = Vec::new();
+    let mut text = String::new();
+    for path in &typed.files {
+        let block = sample(Some(path))?;
+        let ranked = detect::rank(block.as_bytes());
+        let fits: Vec<(&str, f64)> = ranked.iter().filter(|fit| fit.score > 0.0).map(|fit| (fit.format.name(), fit.score)).collect();
+        let best = fits.first().copied();
+        let equals = best.map_or(&[][..], |(name, _)| named().equals(name));
+        let others: Vec<(&str, f64)> = equals.iter().map(|name| (name.as_str(), best.map_or(0.0, |(_, score)| score))).chain(fits.iter().skip(1).copied().filter(|(name, _)| !equals.iter().any(|equal| equal == name))).collect();
+        let runners: Vec<_> = others.iter().map(|(name, score)| json!({"format": name, "score": score})).collect();
+        rows.push(json!({"path": path.to_string_lossy(), "format": best.map(|(name, _)| name), "score": best.map_or(0.0, |(_, score)| score), "runners_up": runners}));
+        let shown = best.map_or_else(|| "no known format".to_owned(), |(name, score)| format!("{name} ({:.0} %)", score * 100.0));
+        let rest: Vec<String> = others.iter().take(4).map(|(name, score)| format!("{name} {:.0} %", score * 100.0)).collect();
+        let rest = if rest.is_empty() { String::new() } else { format!("   also: {}", rest.join(", ")) };
+        let _infallible = writeln!(text, "{}: {shown}{rest}", path.display());
+    }
+    if args.json { say(&format!("{}\n", serde_json::Value::from(rows))) } else { say(&text) }
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(120);
+    }
+    table
+}
+
+/// `logfade formats`
+pub fn formats(args: &Args) -> Outcome {
+    if args.json {
+        let rows: Vec<_> = named().describe().map(|(name, about, example)| json!({"name": name, "about": about, "example": example})).collect();
+        return say(&format!("{}\n", serde_json::Value::from(rows)));
+    }
+    let mut table = table();
+    for (name, about, _) in named().describe() {
+        table.add_row([name, about]);
+    }
+    say(&format!("{table}\n\nand nginx:LOG_FORMAT, apache:LOGFORMAT with your own format string\n"))
+}
+
+/// `logfade policies [show NAME]`
+pub fn policies(typed: &Policies) -> Outcome {
+    if let Some(PoliciesAction::Show { name }) = &typed.action {
+        let found = BUILT_IN.iter().find(|(known, _)| known == name);
+        let (_, text) = found.ok_or_else(|| Complaint::usage(format!("no policy is called `{name}`"), "`logfade policies` lists them"))?;
+        return say(text);
+    }
+    let mut table = table();
+    for (name, text) in BUILT_IN {
+        let about = text.lines().find_map(|line| line.strip_prefix("about")).and_then(|rest| rest.split('"').nth(1)).unwrap_or_default();
+        table.add_row([name, about]);
+    }
+    say(&format!("{table}\n\n`logfade policies show NAME` prints one as a file to start from\n"))
+}
+
+fn settings(format: Option<Arc<Format>>, policy: Policy, sample: &[u8]) -> Settings {
+    let formats = format.map_or_else(|| detect::rank(sample).into_iter().map(|fit| fit.format).collect(), |format| vec![format]);
+    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE }
+}
+
+/// `logfade explain`
+pub fn explain(args: &Args, typed: &Explain) -> Outcome {
+    let format = format(&typed.rules.format)?;
+    let policy = policy(&typed.rules.policy)?;
+    let block = sample(typed.file.as_deref())?;
+    let settings = settings(format, policy, block.as_bytes());
+    let name = settings.formats.first().map_or("unknown", |format| format.name()).to_owned();
+    let explained = scrub::explain(&settings, block.as_bytes()).take(typed.lines);
+    let raw = |text: &str| if typed.no_raw { String::new() } else { sane(text) };
+    if args.json {
+        let rows: Vec<_> = explained
+            .map(|(line, changes)| match changes {
+                Ok(changes) => {
+                    let fields: Vec<_> = changes.iter().map(|change| json!({"field": change.field.name(), "name": change.name, "action": change.action, "before": if typed.no_raw { "" } else { &change.before }, "after": change.after})).collect();
+                    json!({"line": line, "fields": fields})
+                }
+                Err(reject) => json!({"line": line, "fields": [], "rejected": reject.name()}),
+            })
+            .collect();
+        return say(&format!("{}\n", serde_json::Value::from(rows)));
+    }
+    let color = args.color.on_stdout();
+    let mut text = format!("format {name}, policy {}\n", settings.policy.name());
+    for (line, changes) in explained {
+        let _infallible = writeln!(text, "\nline {line}");
+        let Ok(changes) = changes else {
+            text.push_str("  does not parse: it would be rejected, and only times, methods and status codes of it kept\n");
+            continue;
+        };
+        let mut table = table();
+        if color {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        for change in &changes {
+            let field = if change.name.is_empty() || change.name == change.field.name() { change.field.name().to_owned() } else { format!("{} {}", change.field.name(), sane(&change.name)) };
+            let (mark, tint) = if change.before == change.after { ("=", Color::Green) } else { ("→", Color::Yellow) };
+            let after = if change.after.is_empty() { "(nothing)".to_owned() } else { sane(&change.after) };
+            table.add_row([Cell::new(format!("  {field}")), Cell::new(&change.action), Cell::new(raw(&change.before)).fg(if change.before == change.after { Color::Reset } else { Color::Red }), Cell::new(mark), Cell::new(after).fg(tint)]);
+        }
+        let _infallible = writeln!(text, "{table}");
+    }
+    say(&text)
+}
+
+/// Log data may hold terminal escapes.
+fn sane(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{FFFD}' } else { char }).collect()
+}
+
+/// `logfade check`
+pub fn check(args: &Args, typed: &Check) -> Outcome {
+    format(&typed.rules.format)?;
+    let policy = policy(&typed.rules.policy)?;
+    if let Some(path) = &args.config {
+        return Err(Complaint::usage(format!("{}: this version reads no configuration file", path.display()), "check a policy with --policy FILE and a format with --format F"));
+    }
+    say(&format!("format {} and policy {} are fine\n", typed.rules.format, policy.name()))
+}
+
+/// `logfade man`
+pub fn man() -> Outcome {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page).map_err(complain::output)?;
+    say(&String::from_utf8_lossy(&page))
+}
+
+/// `logfade completions`
+pub fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "logfade", &mut script);
+    say(&String::from_utf8_lossy(&script))
+}
+
+/// `logfade` alone says what to try.
+pub fn start(command: &clap::Command) -> Outcome {
+    let version = command.get_version().unwrap_or_default();
+    say(&format!(
+        "logfade {version} takes web-server access logs from raw to gone.\n\nTry it on a log of yours; nothing is changed:\n  logfade explain /var/log/nginx/access.log\n\nClean it:\n  logfade pipe < /var/log/nginx/access.log > clean.log\n\n`logfade --help` lists the commands.\n"
+    ))
+}

@@ -1,0 +1,364 @@
+//! Text layouts: literals and slots in turn, compiled to steps that know where they end.
+
+use super::request::{self, PARTS};
+use super::span::{Mismatch, Slot, Spans, Text};
+use super::{Field, time};
+use memchr::{memchr, memmem};
+
+/// A piece of a layout, as the directive languages give it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text that every line has.
+    Literal(Vec<u8>),
+    /// A value.
+    Slot(Slot),
+}
+
+/// A compiled layout. Slots are indices into the format's slots.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    head: Box<[u8]>,
+    steps: Box<[Step]>,
+    /// A blank in a literal stands for a run of blanks and tabs.
+    loose: bool,
+}
+
+#[derive(Debug)]
+struct Step {
+    slot: u16,
+    kind: Kind,
+    text: Text,
+    stop: Stop,
+    /// What follows the value; empty at the end of the line.
+    literal: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// First occurrence of a one-byte literal.
+    Byte(u8),
+    /// First unescaped double quote; the literal must stand there.
+    Quote,
+    /// First occurrence of the whole literal.
+    Literal,
+    /// The rest of the line.
+    End,
+}
+
+/// What a value has to look like, so that a format recognises its own lines and no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Address,
+    Host,
+    Method,
+    Number,
+    Status,
+    Time,
+    User,
+    Request,
+    Url,
+    List,
+    Any,
+}
+
+impl Kind {
+    pub(crate) const fn of(field: Field) -> Self {
+        match field {
+            Field::ClientAddr => Self::Address,
+            Field::Host => Self::Host,
+            Field::Method => Self::Method,
+            Field::Bytes | Field::ClientPort | Field::Duration => Self::Number,
+            Field::Status => Self::Status,
+            Field::Time => Self::Time,
+            Field::User => Self::User,
+            Field::Request => Self::Request,
+            Field::Url => Self::Url,
+            Field::Server | Field::Other => Self::List,
+            Field::ProxiedAddr
+            | Field::Ident
+            | Field::Path
+            | Field::Query
+            | Field::Protocol
+            | Field::Referrer
+            | Field::UserAgent
+            | Field::Cookie
+            | Field::Header
+            | Field::RequestId
+            | Field::Session
+            | Field::Tls
+            | Field::Message
+            | Field::Country
+            | Field::Asn => Self::Any,
+        }
+    }
+}
+
+/// Registers a slot and, for a composite, its parts behind it.
+pub(crate) fn register(slots: &mut Vec<Slot>, slot: &Slot) -> u16 {
+    let index = slots.len() as u16;
+    slots.push(slot.clone());
+    if slot.field.is_composite() {
+        let parts = [Field::Method, Field::Path, Field::Query, Field::Protocol, Field::Host, Field::User];
+        slots.extend(parts.map(|field| Slot { field, name: Box::default() }));
+        debug_assert_eq!(slots.len(), usize::from(index + PARTS));
+    }
+    index
+}
+
+impl Layout {
+    /// Compiles pieces; the error names the fault.
+    pub(crate) fn compile(pieces: &[Piece], loose: bool, slots: &mut Vec<Slot>) -> Result<Self, &'static str> {
+        let mut head: Vec<u8> = Vec::new();
+        let mut steps: Vec<Step> = Vec::new();
+        let mut touching = false;
+        for piece in pieces {
+            match piece {
+                Piece::Literal(text) => {
+                    match steps.last_mut() {
+                        Some(step) => step.literal = [&step.literal, text.as_slice()].concat().into_boxed_slice(),
+                        None => head.extend_from_slice(text),
+                    }
+                    touching = false;
+                }
+                Piece::Slot(slot) => {
+                    if touching {
+                        return Err("two values stand side by side, and nothing says where the first ends");
+                    }
+                    let quoted = steps.last().map_or(&head[..], |step| &step.literal).ends_with(b"\"");
+                    let text = if quoted { Text::Quoted } else { Text::Bare };
+                    let slot_index = register(slots, slot);
+                    steps.push(Step { slot: slot_index, kind: Kind::of(slot.field), text, stop: Stop::End, literal: Box::default() });
+                    touching = true;
+                }
+            }
+        }
+        if steps.is_empty() {
+            return Err("the format has no value in it");
+        }
+        for step in &mut steps {
+            step.stop = match &*step.literal {
+                [] => Stop::End,
+                [b'"', ..] if step.text == Text::Quoted => Stop::Quote,
+                [byte] => Stop::Byte(*byte),
+                _ => Stop::Literal,
+            };
+            // A blank ends the value even where more literal follows only if values of that kind hold none.
+            if step.text == Text::Quoted && step.stop != Stop::Quote {
+                step.text = Text::Bare;
+            }
+        }
+        Ok(Self { head: head.into(), steps: steps.into(), loose })
+    }
+
+    /// Cuts a line; pushes nothing that the caller keeps when it fails.
+    #[inline]
+    pub(crate) fn split(&self, line: &[u8], spans: &mut Spans) -> Result<(), Mismatch> {
+        let mut at = self.literal_end(line, 0, &self.head).ok_or(Mismatch::Layout)?;
+        for step in &self.steps {
+            let (end, next) = self.end_of(step, line, at).ok_or(Mismatch::Layout)?;
+            let value = line.get(at..end).unwrap_or_default();
+            match step.kind {
+                Kind::Request => request::request(line, at, end, step.slot, step.text, spans),
+                Kind::Url => request::url(line, at, end, step.slot, step.text, spans),
+                kind => {
+                    if !kind.accepts(value) {
+                        return Err(Mismatch::Value);
+                    }
+                    spans.push(at, end, step.slot, step.text);
+                }
+            }
+            at = next;
+        }
+        if at == line.len() { Ok(()) } else { Err(Mismatch::Layout) }
+    }
+
+    /// Where the value at `at` ends, and where the next one starts.
+    #[inline]
+    fn end_of(&self, step: &Step, line: &[u8], at: usize) -> Option<(usize, usize)> {
+        let rest = line.get(at..)?;
+        match step.stop {
+            Stop::End => Some((line.len(), line.len())),
+            Stop::Byte(b' ') if self.loose => {
+                let mut end = at + rest.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
+                if step.kind.is_list() {
+                    end = list_end(line, at, end)?;
+                }
+                Some((end, self.literal_end(line, end, b" ")?))
+            }
+            Stop::Byte(byte) => {
+                let mut end = at + memchr(byte, rest)?;
+                if byte == b' ' && step.kind.is_list() {
+                    end = list_end(line, at, end)?;
+                }
+                Some((end, end + 1))
+            }
+            Stop::Quote => {
+                let mut from = at;
+                loop {
+                    let end = from + memchr(b'"', line.get(from..)?)?;
+                    if !is_escaped(line, at, end) {
+                        return Some((end, self.literal_end(line, end, &step.literal)?));
+                    }
+                    from = end + 1;
+                }
+            }
+            Stop::Literal if self.loose => {
+                let mut from = at;
+                loop {
+                    let first = *step.literal.first()?;
+                    let found = line.get(from..)?.iter().position(|byte| *byte == first || (first == b' ' && *byte == b'\t'))?;
+                    let end = from + found;
+                    if let Some(next) = self.literal_end(line, end, &step.literal) {
+                        return Some((end, next));
+                    }
+                    from = end + 1;
+                }
+            }
+            Stop::Literal => {
+                let first = *step.literal.first()?;
+                let mut from = at;
+                loop {
+                    let end = from + memchr(first, line.get(from..)?)?;
+                    if line.get(end..)?.starts_with(&step.literal) {
+                        return Some((end, end + step.literal.len()));
+                    }
+                    from = end + 1;
+                }
+            }
+        }
+    }
+
+    /// The offset behind `literal` at `at`, if it stands there.
+    #[inline]
+    fn literal_end(&self, line: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+        if !self.loose {
+            return line.get(at..)?.starts_with(literal).then_some(at + literal.len());
+        }
+        let mut at = at;
+        for byte in literal {
+            let rest = line.get(at..)?;
+            at += match (byte, rest.first()?) {
+                (b' ', b' ' | b'\t') => rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count(),
+                (expected, found) if expected == found => 1,
+                _ => return None,
+            };
+        }
+        Some(at)
+    }
+}
+
+/// A quote behind an odd number of backslashes belongs to the value.
+#[inline]
+fn is_escaped(line: &[u8], start: usize, quote: usize) -> bool {
+    let before = line.get(start..quote).unwrap_or_default();
+    before.last() == Some(&b'\\') && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+/// nginx writes several upstreams as `a, b : c` without quotes: a list goes on behind a comma or a colon.
+fn list_end(line: &[u8], start: usize, mut end: usize) -> Option<usize> {
+    loop {
+        let value = line.get(start..end)?;
+        let colon = line.get(end..)?.starts_with(b" : ");
+        if !colon && value.last() != Some(&b',') {
+            return Some(end);
+        }
+        let from = end + if colon { 3 } else { 1 };
+        end = memmem::find(line.get(from..)?, b" ").map(|found| from + found)?;
+    }
+}
+
+/// What may stand in addresses, their ports and zones, and in host names.
+const ADDRESS: [bool; 256] = table(b".:%_-[]\\");
+const HOST: [bool; 256] = table(b".:_-[]*~");
+
+const fn table(extra: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < extra.len() {
+        table[extra[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+impl Kind {
+    const fn is_list(self) -> bool {
+        matches!(self, Self::List | Self::Number | Self::Status)
+    }
+
+    #[inline]
+    pub(crate) fn accepts(self, value: &[u8]) -> bool {
+        match self {
+            Self::Address => {
+                !value.is_empty() && (value.iter().all(|byte| ADDRESS[*byte as usize]) || value.starts_with(b"unix:")) && !matches!(value.first(), Some(b'.' | b'%' | b']' | b'_'))
+            }
+            Self::Host => !value.is_empty() && value.iter().all(|byte| HOST[*byte as usize]),
+            Self::Method => value == b"-" || (!value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))),
+            Self::Number => !value.is_empty() && value.len() < 64 && value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b',' | b' ' | b':' | b'm' | b's' | b'u' | b'%')),
+            Self::Status => match value {
+                b"-" | b"0" => true,
+                [a, b, c] => a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit(),
+                list => list.len() > 3 && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')),
+            },
+            Self::Time => value == b"-" || time::shape(value).is_some(),
+            Self::User => !value.starts_with(b"- ") && memchr(b'"', value).is_none_or(|at| at > 0 && value.get(at - 1) == Some(&b'\\')),
+            Self::Request | Self::Url | Self::List | Self::Any => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::directive;
+
+    fn split(layout: &str, loose: bool, line: &str) -> Result<Vec<String>, Mismatch> {
+        let mut slots = Vec::new();
+        let layout = Layout::compile(&directive::braces(layout).unwrap_or_default(), loose, &mut slots).map_err(|_| Mismatch::Layout)?;
+        let mut spans = Spans::default();
+        layout.split(line.as_bytes(), &mut spans)?;
+        Ok(spans.as_slice().iter().map(|span| format!("{}={}", slots[span.slot as usize].field.name(), &line[span.range()])).collect())
+    }
+
+    const COMBINED: &str = r#"{client_addr} {ident} {user} [{time}] "{request}" {status} {bytes} "{referrer}" "{user_agent}""#;
+
+    #[test]
+    fn a_combined_line_is_cut_at_its_literals() {
+        let line = r#"192.0.2.7 - frank zappa [10/Oct/2000:13:55:36 -0700] "GET /a?b HTTP/1.0" 200 2326 "-" "A \"b\" [en]""#;
+        let expected = "client_addr=192.0.2.7 ident=- user=frank zappa time=10/Oct/2000:13:55:36 -0700 method=GET path=/a query=?b protocol=HTTP/1.0 status=200 bytes=2326 referrer=- user_agent=A \\\"b\\\" [en]";
+        assert_eq!(split(COMBINED, false, line).map(|fields| fields.join(" ")).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_has_another_layout_or_other_values_is_refused() {
+        let refuse = [
+            r#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326 "-" "A" extra"#,
+            r#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326 "-" "A"#,
+            r#"192.0.2.7 - - [yesterday] "GET / HTTP/1.0" 200 2326 "-" "A""#,
+            r#"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" abc 2326 "-" "A""#,
+            r#"www.example 192.0.2.7 - bob [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326 "-" "A""#,
+            r#"192.0.2.7" - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326 "-" "A""#,
+            "",
+        ];
+        for line in refuse {
+            assert!(split(COMBINED, false, line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn loose_layouts_take_runs_of_blanks() {
+        let fields = split("{time} {duration} {client_addr} {server:code}/{status} {bytes}", true, "1570784654.576    111 192.0.2.1\tTCP_MISS/301 491");
+        assert_eq!(fields.map(|fields| fields.len()), Ok(6));
+    }
+
+    #[test]
+    fn lists_of_upstreams_go_on_behind_commas() {
+        let fields = split("{server} {bytes} {duration} {status}", false, "192.0.2.1:9, 192.0.2.2:9 : 192.0.2.3:9 298, -, 0 0.1, -, 2 200, -");
+        assert_eq!(fields.map(|fields| fields.join("|")).as_deref(), Ok("server=192.0.2.1:9, 192.0.2.2:9 : 192.0.2.3:9|bytes=298, -, 0|duration=0.1, -, 2|status=200, -"));
+    }
+}

@@ -1,0 +1,150 @@
+//! How a line is laid out: formats compiled once to slots and literals, lines cut into spans. Pure: bytes in, offsets out.
+//!
+//! A [`Format`] comes from a name, from a server's own format string, or from a field map. [`Format::split`] checks what
+//! every line of the format has and notes where each value stands; it allocates nothing and copies nothing. What a value
+//! means is its [`Field`]; what becomes of it is decided elsewhere.
+
+pub mod detect;
+pub mod directive;
+mod envelope;
+mod error_log;
+pub(crate) mod escape;
+mod field;
+mod json;
+mod layout;
+mod named;
+pub(crate) mod request;
+mod span;
+mod table;
+pub mod time;
+mod variables;
+
+pub(crate) use envelope::peel;
+pub use envelope::{Envelope, Peeled};
+pub use field::{FIELDS, Field};
+pub use layout::Piece;
+pub use named::{Named, named};
+pub use span::{Mismatch, Slot, Span, Spans, Text};
+pub use table::{Columns, Directive};
+
+use directive::DirectiveError;
+use layout::Layout;
+use std::sync::Arc;
+
+/// A compiled layout of lines.
+#[derive(Debug)]
+pub struct Format {
+    name: String,
+    slots: Vec<Slot>,
+    shape: Shape,
+}
+
+#[derive(Debug)]
+enum Shape {
+    Text(Vec<Layout>),
+    Json(json::Tree),
+    W3c(table::Names),
+    Ltsv(table::Names),
+    NginxError(error_log::ErrorSlots),
+    ApacheError(error_log::ErrorSlots),
+}
+
+/// What a line turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A record; its values are in the spans.
+    Record,
+    /// A line about the log, such as `#Fields:`.
+    Directive(Directive),
+}
+
+/// Why a format could not be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatError {
+    /// No format has this name.
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The format string does not compile.
+    Directive {
+        /// The string, without `nginx:` or `apache:`.
+        text: String,
+        /// What is wrong, and where.
+        fault: DirectiveError,
+    },
+}
+
+impl Format {
+    /// The format that `text` asks for: a name, `nginx:<log_format>` or `apache:<LogFormat>`.
+    pub fn parse(text: &str) -> Result<Arc<Self>, FormatError> {
+        let (name, pieces, body) = match text.split_once(':') {
+            Some(("nginx", body)) if body.trim() != "combined" => ("nginx", directive::nginx(body), body),
+            Some(("apache", body)) => ("apache", directive::apache(body), body),
+            _ => {
+                let name = text.strip_prefix("nginx:").unwrap_or(text);
+                return named().find(name).ok_or_else(|| FormatError::Unknown { name: name.to_owned() });
+            }
+        };
+        let fault = |fault| FormatError::Directive { text: body.to_owned(), fault };
+        let pieces = pieces.map_err(fault)?;
+        let mut slots = envelope::slots();
+        let layout = Layout::compile(&pieces, false, &mut slots)
+            .map_err(|cause| fault(DirectiveError { at: 0, cause, remedy: "put at least one value, and text between values, into the format" }))?;
+        Ok(Arc::new(Self { name: name.to_owned(), slots, shape: Shape::Text(vec![layout]) }))
+    }
+
+    /// The name in reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every place that a line of this format can have.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Whether its lines are JSON objects.
+    pub const fn is_json(&self) -> bool {
+        matches!(self.shape, Shape::Json(_))
+    }
+
+    /// Whether a line's meaning depends on lines before it.
+    pub const fn has_columns(&self) -> bool {
+        matches!(self.shape, Shape::W3c(_))
+    }
+
+    /// Cuts `line` (without its end) into `spans`. On an error the spans are as before.
+    #[inline]
+    pub fn split(&self, line: &[u8], columns: &mut Columns, spans: &mut Spans) -> Result<Line, Mismatch> {
+        let before = spans.len();
+        let split = match &self.shape {
+            Shape::Text(layouts) => {
+                let mut split = Err(Mismatch::Layout);
+                for layout in layouts {
+                    split = layout.split(line, spans);
+                    if split.is_ok() {
+                        break;
+                    }
+                    spans.truncate(before);
+                }
+                split
+            }
+            Shape::Json(tree) => tree.split(line, spans),
+            Shape::W3c(names) => {
+                if let Some(directive) = table::directive(line) {
+                    table::read_fields(names, line, columns);
+                    return Ok(Line::Directive(directive));
+                }
+                table::row(names, line, columns, spans)
+            }
+            Shape::Ltsv(names) => table::ltsv(names, line, spans),
+            Shape::NginxError(slots) => error_log::nginx(slots, line, spans),
+            Shape::ApacheError(slots) => error_log::apache(slots, line, spans),
+        };
+        if split.is_err() {
+            spans.truncate(before);
+        }
+        split.map(|()| Line::Record)
+    }
+}

@@ -1,0 +1,232 @@
+//! Tables: W3C extended logs (IIS, CloudFront, Zeek) whose `#Fields:` may change inside a file, and LTSV.
+
+use super::Field;
+use super::layout::{Kind, register};
+use super::request;
+use super::span::{Mismatch, Slot, Spans, Text};
+use std::ops::Range;
+
+/// The columns in force; belongs to the reader of a file, not to the format.
+#[derive(Clone, Debug, Default)]
+pub struct Columns(Vec<u16>);
+
+/// Slots by column or label name.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Sorted by lower-case name.
+    known: Vec<(String, u16)>,
+    header: u16,
+    other: u16,
+    fields: Vec<Field>,
+    /// Columns of files that have no `#Fields:`.
+    defaults: Vec<Columns>,
+}
+
+impl Names {
+    pub(crate) fn compile(map: &[(String, Field)], defaults: &[String], slots: &mut Vec<Slot>) -> Self {
+        let mut add = |field: Field, name: &str| register(slots, &Slot { field, name: name.into() });
+        let other = add(Field::Other, "");
+        let header = add(Field::Header, "");
+        let mut known: Vec<(String, u16)> = map.iter().map(|(name, field)| (name.to_lowercase(), add(*field, name))).collect();
+        known.sort();
+        let mut names = Self { known, header, other, fields: slots.iter().map(|slot| slot.field).collect(), defaults: Vec::new() };
+        names.defaults = defaults.iter().filter_map(|line| names.columns(line.as_bytes())).collect();
+        names
+    }
+
+    fn slot(&self, name: &[u8]) -> u16 {
+        let lower = name.to_ascii_lowercase();
+        match self.known.binary_search_by(|(known, _)| known.as_bytes().cmp(&lower)) {
+            Ok(found) => self.known.get(found).map_or(self.other, |(_, slot)| *slot),
+            Err(_) if lower.ends_with(b")") && (lower.starts_with(b"cs(") || lower.starts_with(b"sc(")) => self.header,
+            Err(_) => self.other,
+        }
+    }
+
+    /// The columns that a `#Fields:` line names.
+    fn columns(&self, names: &[u8]) -> Option<Columns> {
+        let words = || names.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
+        let sane = |word: &[u8]| word.len() <= 64 && word.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')' | b':' | b'/'));
+        (words().next().is_some() && words().all(sane)).then(|| Columns(words().map(|word| self.slot(word)).collect()))
+    }
+
+    #[inline]
+    fn push(&self, line: &[u8], range: Range<usize>, slot: u16, text: Text, spans: &mut Spans) -> Result<(), Mismatch> {
+        let field = self.fields.get(usize::from(slot)).copied().unwrap_or(Field::Other);
+        let (start, end) = (range.start, range.end);
+        match field {
+            Field::Request => request::request(line, start, end, slot, text, spans),
+            Field::Url => request::url(line, start, end, slot, text, spans),
+            field => {
+                let value = line.get(range).unwrap_or_default();
+                // LTSV and Squid-like writers put the time into brackets.
+                if field == Field::Time && value.starts_with(b"[") && value.ends_with(b"]") && value.len() > 2 {
+                    return self.push(line, start + 1..end - 1, slot, text, spans);
+                }
+                if !(value.is_empty() || Kind::of(field).accepts(value)) {
+                    return Err(Mismatch::Value);
+                }
+                spans.push(start, end, slot, text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// W3C directives, and Zeek's.
+const DIRECTIVES: [&str; 18] = [
+    "version", "fields", "software", "date", "start-date", "end-date", "gmt-offset", "remark", "system-id", "separator", "set_separator",
+    "empty_field", "unset_field", "path", "open", "close", "types", "computer",
+];
+
+/// The value of a directive line: what stands behind `#Name:`. `None` for a remark or an unknown one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// Where its value starts.
+    pub value: usize,
+    /// Whether the value is about the log and not free text.
+    pub known: bool,
+}
+
+/// Recognises a directive line.
+pub(crate) fn directive(line: &[u8]) -> Option<Directive> {
+    let rest = line.strip_prefix(b"#")?;
+    let name = rest.iter().position(|byte| matches!(byte, b':' | b'\t' | b' '))?;
+    let word = rest.get(..name)?;
+    let known = DIRECTIVES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word));
+    (known && (rest.get(name) != Some(&b' ') || word == b"separator")).then(|| Directive { value: name + 2, known: !word.eq_ignore_ascii_case(b"remark") })
+}
+
+/// Takes the columns from a `#Fields:` line.
+pub(crate) fn read_fields(names: &Names, line: &[u8], columns: &mut Columns) {
+    let rest = line.get(1..).unwrap_or_default();
+    if rest.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"fields"))
+        && let Some(found) = names.columns(rest.get(7..).unwrap_or_default())
+    {
+        *columns = found;
+    }
+}
+
+/// Cuts a row of a W3C table.
+pub(crate) fn row(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
+    if !columns.0.is_empty() {
+        return cells(names, line, columns, spans);
+    }
+    let before = spans.len();
+    for columns in &names.defaults {
+        if cells(names, line, columns, spans).is_ok() {
+            return Ok(());
+        }
+        spans.truncate(before);
+    }
+    Err(Mismatch::Columns)
+}
+
+fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
+    let tab = memchr::memchr(b'\t', line).is_some();
+    let blank = |byte: u8| if tab { byte == b'\t' } else { byte == b' ' };
+    let mut at = 0;
+    for (index, slot) in columns.0.iter().enumerate() {
+        let rest = line.get(at..).unwrap_or_default();
+        // Oracle's Web Cache puts values with blanks into quotes.
+        let quoted = !tab && rest.first() == Some(&b'"');
+        let (start, end, text) = if quoted {
+            let close = rest.get(1..).and_then(|rest| memchr::memchr(b'"', rest)).ok_or(Mismatch::Columns)?;
+            (at + 1, at + 1 + close, Text::Quoted)
+        } else {
+            let width = rest.iter().position(|byte| blank(*byte)).unwrap_or(rest.len());
+            if width == 0 && !tab {
+                return Err(Mismatch::Columns);
+            }
+            (at, at + width, if tab { Text::Bare } else { Text::Plus })
+        };
+        names.push(line, start..end, *slot, text, spans)?;
+        at = end + usize::from(quoted);
+        if index + 1 < columns.0.len() {
+            let gap = line.get(at..).unwrap_or_default().iter().take_while(|byte| blank(**byte)).count();
+            if gap == 0 {
+                return Err(Mismatch::Columns);
+            }
+            at += if tab { 1 } else { gap };
+        }
+    }
+    let rest = line.get(at..).unwrap_or_default();
+    if rest.iter().all(|byte| *byte == b' ') { Ok(()) } else { Err(Mismatch::Columns) }
+}
+
+/// Cuts a line of LTSV (ltsv.org): `label:value` between tabs.
+pub(crate) fn ltsv(names: &Names, line: &[u8], spans: &mut Spans) -> Result<(), Mismatch> {
+    let mut at = 0;
+    let mut known = 0;
+    for cell in line.split(|byte| *byte == b'\t') {
+        let colon = cell.iter().take(64).position(|byte| *byte == b':').ok_or(Mismatch::Layout)?;
+        let label = cell.get(..colon).unwrap_or_default();
+        if label.is_empty() || !label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
+            return Err(Mismatch::Layout);
+        }
+        let slot = names.slot(label);
+        known += usize::from(slot != names.other);
+        names.push(line, at + colon + 1..at + cell.len(), slot, Text::Bare, spans)?;
+        at += cell.len() + 1;
+    }
+    if known >= 3 { Ok(()) } else { Err(Mismatch::Required) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> (Names, Vec<Slot>) {
+        let mut slots = Vec::new();
+        let map = [("date", Field::Time), ("time", Field::Time), ("c-ip", Field::ClientAddr), ("cs-uri-stem", Field::Path), ("cs(User-Agent)", Field::UserAgent), ("host", Field::ClientAddr), ("req", Field::Request)];
+        let map = map.map(|(name, field)| (name.to_owned(), field));
+        let names = Names::compile(&map, &["date time c-ip cs-uri-stem".to_owned()], &mut slots);
+        (names, slots)
+    }
+
+    fn show(slots: &[Slot], spans: &Spans, line: &str) -> String {
+        let show = |span: &super::super::span::Span| format!("{}={}", slots[span.slot as usize].field.name(), &line[span.range()]);
+        spans.as_slice().iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn columns_change_inside_a_file() {
+        let (names, slots) = names();
+        let mut columns = Columns::default();
+        let mut cut = |line: &str| {
+            let mut spans = Spans::default();
+            if directive(line.as_bytes()).is_some() {
+                read_fields(&names, line.as_bytes(), &mut columns);
+                return Ok(String::new());
+            }
+            row(&names, line.as_bytes(), &columns, &mut spans).map(|()| show(&slots, &spans, line))
+        };
+        assert_eq!(cut("2015-01-13 00:32:17 192.0.2.1 /a").as_deref(), Ok("time=2015-01-13 time=00:32:17 client_addr=192.0.2.1 path=/a"));
+        assert_eq!(cut("#Fields: c-ip time x-new cs(User-Agent) cs(X-Y)").as_deref(), Ok(""));
+        assert_eq!(cut("192.0.2.1 00:32:17 q A+b h").as_deref(), Ok("client_addr=192.0.2.1 time=00:32:17 other=q user_agent=A+b header=h"));
+        assert_eq!(cut("192.0.2.1 00:32:17 q A+b"), Err(Mismatch::Columns));
+        assert_eq!(cut("#fields\tc-ip\ttime").as_deref(), Ok(""));
+        assert_eq!(cut("192.0.2.1\t00:32:17").as_deref(), Ok("client_addr=192.0.2.1 time=00:32:17"));
+        assert_eq!(cut(r#"192.0.2.1      00:32:17"#).as_deref(), Ok("client_addr=192.0.2.1 time=00:32:17"));
+    }
+
+    #[test]
+    fn only_known_words_are_directives() {
+        for line in ["#Fields: a", "#Version: 1.0", "#separator \\x09", "#types\ttime", "#Remark: x"] {
+            assert!(directive(line.as_bytes()).is_some(), "{line}");
+        }
+        for line in ["# failJSON: {}", "#", "#anything: x", "Fields: a", "#date of birth"] {
+            assert!(directive(line.as_bytes()).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ltsv_needs_a_label_everywhere() {
+        let (names, slots) = names();
+        let mut spans = Spans::default();
+        let line = "time:[12/Mar/2023:10:55:36 +0000]\thost:192.0.2.1\treq:GET / HTTP/1.1\tmine:x";
+        assert!(ltsv(&names, line.as_bytes(), &mut spans).is_ok());
+        assert_eq!(show(&slots, &spans, line), "time=12/Mar/2023:10:55:36 +0000 client_addr=192.0.2.1 method=GET path=/ protocol=HTTP/1.1 other=x");
+        assert!(ltsv(&names, b"time:[12/Mar/2023:10:55:36 +0000]\thost:192.0.2.1\treq:GET / HTTP/1.1\t404", &mut spans).is_err());
+    }
+}

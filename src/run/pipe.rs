@@ -1,0 +1,282 @@
+//! `pipe`: standard input to an output, in order, flushed whenever the input pauses.
+
+use crate::format::{Envelope, Format, Spans, detect, peel};
+use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
+use crate::store::StoreError;
+use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink};
+use crate::store::source::{BLOCK, Block, Filled, Source};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+/// Bytes of the sample that `auto` looks at.
+const SAMPLE: usize = 1024 * 1024;
+
+/// What is to be done.
+pub struct PipeJob {
+    /// The format, or `None` to find it out.
+    pub format: Option<Arc<Format>>,
+    /// What becomes of each field.
+    pub policy: Arc<Policy>,
+    /// What becomes of lines that do not parse.
+    pub on_reject: OnReject,
+    /// Layout of the output.
+    pub output: Output,
+    /// Compression of the output.
+    pub compress: Compress,
+    /// Where rejected lines are kept.
+    pub quarantine: Option<Quarantine>,
+    /// Threads that scrub.
+    pub threads: usize,
+    /// The longest line, in bytes.
+    pub max_line: usize,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct PipeReport {
+    /// Name of the format; `None` if there was no line to tell.
+    pub format: Option<String>,
+    /// Counts of lines.
+    pub tally: Tally,
+    /// Bytes read, before decompression.
+    pub bytes_in: u64,
+    /// Bytes written, after compression.
+    pub bytes_out: u64,
+    /// Why it ended early.
+    pub error: Option<StoreError>,
+}
+
+/// Runs to the end of the source, or to the first error; what was read before it is written.
+pub fn pipe(job: PipeJob, mut source: Source, sink: Sink) -> PipeReport {
+    let mut report = PipeReport::default();
+    let mut first = Block::default();
+    let capacity = if job.format.is_none() { SAMPLE } else { BLOCK };
+    let filled = source.fill(&mut first, capacity);
+    let Start { settings, name, threads } = start(&job, first.as_bytes());
+    report.format = name;
+    let output = Out { sink, quarantine: job.quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), compress: job.compress };
+    let mut input = Input { source: &mut source, first: Some((first, filled)) };
+    let ended = if threads > 1 { many(&mut input, output, &settings, threads, &mut report.tally) } else { one(&mut input, output, &settings, &mut report.tally) };
+    report.bytes_in = source.bytes_read();
+    match ended {
+        Ok(bytes) => report.bytes_out = bytes,
+        Err(error) => report.error = Some(error),
+    }
+    report
+}
+
+struct Start {
+    settings: Settings,
+    name: Option<String>,
+    threads: usize,
+}
+
+/// Chooses the formats; streams whose lines depend on each other stay on one thread.
+fn start(job: &PipeJob, sample: &[u8]) -> Start {
+    let mut formats = Vec::new();
+    let mut name = None;
+    match &job.format {
+        Some(format) => {
+            formats.push(Arc::clone(format));
+            name = Some(format.name().to_owned());
+        }
+        None => {
+            for (rank, fit) in detect::rank(sample).into_iter().enumerate() {
+                if rank == 0 && fit.score > 0.0 {
+                    name = Some(fit.format.name().to_owned());
+                }
+                // Without columns in the sample, a table row later on says nothing about itself.
+                if !fit.format.has_columns() || fit.score > 0.0 {
+                    formats.push(fit.format);
+                }
+            }
+        }
+    }
+    let table = formats.iter().any(|format| format.has_columns());
+    let cut = sample.split(|byte| *byte == b'\n').take(100).any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
+    let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line };
+    Start { settings, name, threads: if table || cut { 1 } else { job.threads } }
+}
+
+/// Blocks, the one that was read as a sample first.
+struct Input<'a> {
+    source: &'a mut Source,
+    first: Option<(Block, Result<Filled, StoreError>)>,
+}
+
+impl Input<'_> {
+    fn fill(&mut self, block: &mut Block, capacity: usize) -> Result<Filled, StoreError> {
+        match self.first.take() {
+            Some((sample, filled)) => {
+                *block = sample;
+                filled
+            }
+            None => self.source.fill(block, capacity),
+        }
+    }
+}
+
+/// The output with what belongs to it.
+struct Out {
+    sink: Sink,
+    quarantine: Option<Quarantine>,
+    encoder: Option<Encoder>,
+    frame: Frame,
+    /// Clean lines that wait for a whole frame.
+    held: Clean,
+    compress: Compress,
+}
+
+impl Out {
+    fn quarantine(&mut self, lines: &mut Quarantined) -> Result<(), StoreError> {
+        if let Some(quarantine) = &mut self.quarantine {
+            quarantine.write(lines)?;
+        }
+        lines.clear();
+        Ok(())
+    }
+
+    /// Writes what is held as one frame.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.compress == Compress::None {
+            self.sink.write(&self.held)?;
+        } else {
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                None => self.encoder.insert(Encoder::new(self.compress)?),
+            };
+            encoder.encode(&self.held, &mut self.frame)?;
+            self.sink.write_frame(&self.frame)?;
+        }
+        self.held.clear();
+        Ok(())
+    }
+}
+
+/// On the caller's thread.
+fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tally) -> Result<u64, StoreError> {
+    let mut scrubber = Scrubber::new(settings);
+    let mut block = Block::default();
+    let mut rejected = Quarantined::default();
+    loop {
+        let filled = input.fill(&mut block, BLOCK);
+        scrubber.block(block.as_bytes(), &mut out.held, &mut rejected, tally);
+        if let Ok(Filled::TooLong) = filled {
+            scrubber.too_long(&mut out.held, tally);
+        }
+        out.quarantine(&mut rejected)?;
+        if out.compress == Compress::None || out.held.as_bytes().len() >= FRAME || !matches!(filled, Ok(Filled::Block | Filled::TooLong)) {
+            out.flush()?;
+        }
+        match filled {
+            Ok(Filled::End) => return Ok(out.sink.finish()?.bytes),
+            Ok(Filled::Block | Filled::Pause | Filled::TooLong) => {}
+            Err(error) => {
+                out.sink.finish()?;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// A block on its way through a worker, with the buffers that travel with it.
+#[derive(Default)]
+struct Parcel {
+    block: Block,
+    too_long: bool,
+    clean: Clean,
+    rejected: Quarantined,
+    frame: Frame,
+    tally: Tally,
+    failed: Option<StoreError>,
+}
+
+/// Blocks dealt to workers in turn and collected in the same turn, so that order needs no numbers.
+fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize, tally: &mut Tally) -> Result<u64, StoreError> {
+    let compress = out.compress;
+    let capacity = if compress == Compress::None { BLOCK } else { 2 * FRAME };
+    thread::scope(|scope| {
+        let (empty_back, empty): (Sender<Parcel>, Receiver<Parcel>) = channel();
+        let mut to: Vec<SyncSender<Parcel>> = Vec::new();
+        let mut from: Vec<Receiver<Parcel>> = Vec::new();
+        for _ in 0..threads {
+            let (raw_in, raw_out) = sync_channel::<Parcel>(1);
+            let (done_in, done_out) = sync_channel::<Parcel>(1);
+            to.push(raw_in);
+            from.push(done_out);
+            scope.spawn(move || work(settings, compress, &raw_out, &done_in));
+        }
+        let writer = scope.spawn(move || {
+            let mut sum = Tally::default();
+            let collected = collect(&from, &empty_back, &mut out, &mut sum);
+            // Workers and reader see the closed channels and end.
+            drop(from);
+            let finished = out.sink.finish();
+            (sum, collected.and(finished))
+        });
+        let mut turn = to.iter().cycle();
+        let mut damage = None;
+        loop {
+            let mut parcel = empty.try_recv().unwrap_or_default();
+            let filled = input.fill(&mut parcel.block, capacity);
+            parcel.too_long = matches!(filled, Ok(Filled::TooLong));
+            let sent = turn.next().is_some_and(|worker| worker.send(parcel).is_ok());
+            match filled {
+                Ok(Filled::Block | Filled::Pause | Filled::TooLong) if sent => {}
+                Ok(_) => break,
+                Err(error) => {
+                    damage = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(to);
+        let (sum, finished) = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        *tally = sum;
+        match (finished, damage) {
+            (Ok(receipt), None) => Ok(receipt.bytes),
+            (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+        }
+    })
+}
+
+fn work(settings: &Settings, compress: Compress, raw: &Receiver<Parcel>, done: &SyncSender<Parcel>) {
+    let mut scrubber = Scrubber::new(settings);
+    let mut encoder = None;
+    for mut parcel in raw {
+        parcel.clean.clear();
+        parcel.rejected.clear();
+        parcel.tally = Tally::default();
+        scrubber.block(parcel.block.as_bytes(), &mut parcel.clean, &mut parcel.rejected, &mut parcel.tally);
+        if parcel.too_long {
+            scrubber.too_long(&mut parcel.clean, &mut parcel.tally);
+        }
+        if compress != Compress::None {
+            let encoded = match &mut encoder {
+                Some(encoder) => Ok(encoder),
+                None => Encoder::new(compress).map(|fresh| encoder.insert(fresh)),
+            };
+            parcel.failed = encoded.and_then(|encoder| encoder.encode(&parcel.clean, &mut parcel.frame)).err();
+        }
+        if done.send(parcel).is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes parcels in turn and writes them.
+fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tally: &mut Tally) -> Result<(), StoreError> {
+    for worker in from.iter().cycle() {
+        let Ok(mut parcel) = worker.recv() else { return Ok(()) };
+        if let Some(error) = parcel.failed.take() {
+            return Err(error);
+        }
+        if out.compress == Compress::None { out.sink.write(&parcel.clean)? } else { out.sink.write_frame(&parcel.frame)? }
+        out.quarantine(&mut parcel.rejected)?;
+        tally.add(&parcel.tally);
+        // The reader may have ended: then nobody needs the buffers.
+        drop(empty.send(parcel));
+    }
+    Ok(())
+}

@@ -1,0 +1,439 @@
+//! An action compiled for one slot, and its application to one value.
+
+use super::action::{Action, Names, Precision, Simple};
+use super::address::{self, Host};
+use super::agent::Agents;
+use super::clean::Reject;
+use super::policy::Policy;
+use super::residual::{Residual, Rules};
+use super::token::Tokens;
+use super::url::{self, Referrer};
+use crate::format::{Field, Slot, Text, escape};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a slot's values get.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Stays without a look: its kind was checked by the splitter, or the policy keeps what the scan would mask.
+    Keep,
+    /// A number stays; what is none goes through the scan.
+    Number,
+    /// One significant digit.
+    Bucket,
+    /// Free text: stays but for what the scan finds.
+    Scan,
+    Drop,
+    Address(AddressAct),
+    Time(Precision),
+    Detect,
+    Template,
+    Query(Arc<Names>),
+    Cookies(Arc<Names>),
+    /// The name is the object key in front of the value, without this many bytes of prefix.
+    ByKey(Arc<Names>, usize),
+    NoQuery,
+    PathOnly,
+    Origin,
+    Family,
+    /// A user agent as it is: product versions are no addresses.
+    Agent,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AddressAct {
+    BlackMarker,
+    Truncate(u8, u8),
+}
+
+impl Act {
+    /// The act of a slot under a policy.
+    pub(crate) fn compile(slot: &Slot, policy: &Policy) -> Self {
+        // A request line that is none, and a URL, go the way of their path.
+        let field = if slot.field.is_composite() { Field::Path } else { slot.field };
+        let action = policy.action(field);
+        let simple = |simple: Simple| if simple == Simple::Keep { Self::Scan } else { Self::Drop };
+        match (field, action) {
+            (_, Action::Drop | Action::Hash | Action::EncryptPrefix | Action::Asn | Action::Country | Action::Site) => Self::Drop,
+            (Field::ClientAddr | Field::ProxiedAddr, Action::Keep) => Self::Keep,
+            (Field::ClientAddr | Field::ProxiedAddr, Action::Truncate { v4, v6 }) => Self::Address(AddressAct::Truncate(*v4, *v6)),
+            (_, Action::Truncate { .. }) => Self::Drop,
+            (_, Action::BlackMarker) => Self::Address(AddressAct::BlackMarker),
+            (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
+            (Field::Time | Field::Method | Field::Protocol, Action::Keep) => Self::Number,
+            (Field::UserAgent, Action::Keep) => Self::Agent,
+            (_, Action::Keep) => Self::Scan,
+            (_, Action::Bucket) => Self::Bucket,
+            (_, Action::Precision(precision)) => Self::Time(*precision),
+            (_, Action::Detect) if slot.field.is_composite() => Self::Drop,
+            (_, Action::Template) if slot.field.is_composite() => Self::Drop,
+            (_, Action::Detect) => Self::Detect,
+            (_, Action::Template) => Self::Template,
+            (_, Action::NoQuery) => Self::NoQuery,
+            (_, Action::PathOnly) => Self::PathOnly,
+            (_, Action::Origin) => Self::Origin,
+            (_, Action::Family) => Self::Family,
+            (Field::Header, Action::Named(names)) => match slot.name.strip_suffix('*') {
+                Some(start) => Self::ByKey(Arc::new(names.clone()), start.len()),
+                None => simple(names.decide(slot.name.as_bytes())),
+            },
+            (Field::Cookie, Action::Named(names)) if slot.name.is_empty() => Self::Cookies(Arc::new(names.clone())),
+            (Field::Query, Action::Named(names)) if slot.name.is_empty() => Self::Query(Arc::new(names.clone())),
+            (_, Action::Named(names)) => simple(names.decide(slot.name.as_bytes())),
+        }
+    }
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// It stays as it is.
+    Same,
+    /// It is gone: `-`, `null`, or nothing at all.
+    Gone,
+    /// [`Tools::piece`] takes its place.
+    Piece,
+    /// Each of [`Tools::hits`] becomes `-`.
+    Masked,
+}
+
+/// Everything that application needs and reuses from value to value.
+pub(crate) struct Tools {
+    /// The new value, where one takes its place.
+    pub piece: Vec<u8>,
+    /// Ranges of the value that become `-`.
+    pub hits: Vec<Range<usize>>,
+    /// The value without its escapes.
+    decoded: Vec<u8>,
+    agents: Agents,
+    residual: Residual,
+    tokens: Tokens,
+    policy: Arc<Policy>,
+    addresses: bool,
+    emails: bool,
+}
+
+/// One value in its line.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a> {
+    pub bytes: &'a [u8],
+    pub text: Text,
+    pub field: Field,
+    /// The byte behind it, if the line goes on.
+    pub next: Option<u8>,
+    /// The object key in front of it, for headers.
+    pub key: &'a [u8],
+}
+
+impl Tools {
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        // What a policy keeps in its own field it does not mask elsewhere.
+        let addresses = *policy.action(Field::ClientAddr) != Action::Keep;
+        let emails = *policy.action(Field::User) != Action::Keep;
+        Self {
+            piece: Vec::new(),
+            hits: Vec::new(),
+            decoded: Vec::new(),
+            agents: Agents::new(),
+            residual: Residual::default(),
+            tokens: Tokens::default(),
+            policy,
+            addresses,
+            emails,
+        }
+    }
+
+    pub(crate) const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Applies an act; an error rejects the line.
+    #[inline]
+    pub(crate) fn apply(&mut self, act: &Act, value: Value<'_>) -> Result<Edit, Reject> {
+        let bytes = value.bytes;
+        if bytes.is_empty() || bytes == b"-" {
+            return Ok(Edit::Same);
+        }
+        match act {
+            Act::Keep => Ok(Edit::Same),
+            Act::Number => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Bucket => Ok(self.bucket(value)),
+            Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Agent => Ok(self.scan(bytes, true)),
+            Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
+            Act::Address(act) => self.address(*act, value),
+            Act::Time(precision) => {
+                self.piece.clear();
+                if super::time::degrade(bytes, *precision, &mut self.piece) {
+                    return Ok(Edit::Piece);
+                }
+                // A time that nobody can read has no precision to lose.
+                Ok(if crate::format::time::shape(bytes).is_some() { Edit::Same } else { Edit::Gone })
+            }
+            Act::Detect => {
+                self.hits.clear();
+                let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+                self.tokens.detect(bytes, &rules, &mut self.hits);
+                Ok(self.masked())
+            }
+            Act::Template => {
+                self.piece.clear();
+                let rules = Rules { addresses: true, emails: true, except: self.policy.except(), versions: false };
+                self.tokens.template(bytes, &rules, &mut self.piece);
+                Ok(Edit::Piece)
+            }
+            Act::Query(names) => Ok(self.pairs(bytes, names, b'&')),
+            Act::Cookies(names) => Ok(self.pairs(bytes, names, b';')),
+            Act::ByKey(names, prefix) => Ok(match names.decide(value.key.get(*prefix..).unwrap_or_default()) {
+                Simple::Keep => self.scan(bytes, false),
+                Simple::Drop | Simple::Hash => Edit::Gone,
+            }),
+            Act::NoQuery | Act::PathOnly | Act::Origin => Ok(self.referrer(act, bytes)),
+            Act::Family => Ok(self.family(value)),
+        }
+    }
+
+    fn masked(&self) -> Edit {
+        if self.hits.is_empty() { Edit::Same } else { Edit::Masked }
+    }
+
+    /// The residual scan of a value that stays.
+    #[inline]
+    fn scan(&mut self, bytes: &[u8], versions: bool) -> Edit {
+        if !self.addresses && !self.emails {
+            return Edit::Same;
+        }
+        self.hits.clear();
+        let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions };
+        self.residual.scan(bytes, &rules, &mut self.hits);
+        self.masked()
+    }
+
+    /// Scans the piece itself, because it was put together from parts of the value.
+    fn scan_piece(&mut self) -> Edit {
+        let piece = std::mem::take(&mut self.piece);
+        let edit = self.scan(&piece, false);
+        if edit == Edit::Masked {
+            let mut at = 0;
+            for hit in &self.hits {
+                self.piece.extend_from_slice(piece.get(at..hit.start).unwrap_or_default());
+                self.piece.push(b'-');
+                at = hit.end;
+            }
+            self.piece.extend_from_slice(piece.get(at..).unwrap_or_default());
+        } else {
+            self.piece = piece;
+        }
+        Edit::Piece
+    }
+
+    #[inline]
+    fn address(&mut self, act: AddressAct, value: Value<'_>) -> Result<Edit, Reject> {
+        self.piece.clear();
+        match address::parse(value.bytes) {
+            Some(endpoint) => Ok(self.one(act, &endpoint)),
+            None => self.coded_address(act, value),
+        }
+    }
+
+    /// An address behind escapes, or several of them.
+    #[cold]
+    fn coded_address(&mut self, act: AddressAct, value: Value<'_>) -> Result<Edit, Reject> {
+        let mut plain = Vec::new();
+        escape::text(value.bytes, &mut plain);
+        // nginx's $binary_remote_addr.
+        if value.bytes.contains(&b'\\')
+            && let Some(binary) = address::parse_binary(&plain)
+        {
+            write(act, &binary, &mut self.piece);
+            return Ok(Edit::Piece);
+        }
+        let mut bytes = Vec::new();
+        escape::percent(&plain, false, &mut bytes);
+        let bytes = bytes.as_slice();
+        if let Some(endpoint) = address::parse(bytes) {
+            return Ok(self.one(act, &endpoint));
+        }
+        // Several hops: each one for itself, the marks between them stay.
+        let mut at = 0;
+        let mut listed = false;
+        for hop in address::list(bytes) {
+            let endpoint = hop.as_ref().ok().and_then(|hop| address::parse(bytes.get(hop.clone())?));
+            let (Ok(hop), Some(endpoint)) = (hop, endpoint) else {
+                listed = false;
+                break;
+            };
+            listed = true;
+            self.piece.extend_from_slice(bytes.get(at..hop.start).unwrap_or_default());
+            if excepted(&self.policy, &endpoint) {
+                self.piece.extend_from_slice(bytes.get(hop.clone()).unwrap_or_default());
+            } else {
+                write(act, &endpoint, &mut self.piece);
+            }
+            at = hop.end;
+        }
+        if listed {
+            self.piece.extend_from_slice(bytes.get(at..).unwrap_or_default());
+            return Ok(Edit::Piece);
+        }
+        if value.field == Field::ProxiedAddr { Ok(Edit::Gone) } else { Err(Reject::Address) }
+    }
+
+    #[inline]
+    fn one(&mut self, act: AddressAct, endpoint: &address::Endpoint<'_>) -> Edit {
+        match endpoint.host {
+            Host::Unix | Host::Absent => Edit::Same,
+            Host::Name => Edit::Gone,
+            Host::V4(_) | Host::V6(_) if excepted(&self.policy, endpoint) => Edit::Same,
+            Host::V4(_) | Host::V6(_) => {
+                write(act, endpoint, &mut self.piece);
+                Edit::Piece
+            }
+        }
+    }
+
+    fn pairs(&mut self, bytes: &[u8], names: &Names, separator: u8) -> Edit {
+        self.piece.clear();
+        let piece = &mut self.piece;
+        url::keep_pairs(bytes, names, separator, |range| {
+            match piece.is_empty() {
+                true => piece.extend_from_slice(if separator == b'&' { url::query_mark(bytes) } else { b"" }),
+                false => piece.extend_from_slice(if separator == b'&' { b"&" } else { b"; " }),
+            }
+            piece.extend_from_slice(bytes.get(range).unwrap_or_default());
+        });
+        if self.piece.is_empty() { Edit::Gone } else { self.scan_piece() }
+    }
+
+    fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
+        let Some(parts) = Referrer::parse(bytes) else { return Edit::Gone };
+        self.piece.clear();
+        let part = |range: Range<usize>| bytes.get(range).unwrap_or_default();
+        let path = part(parts.path.clone());
+        if !matches!(act, Act::PathOnly) {
+            let host = part(parts.host.clone());
+            self.hits.clear();
+            let edit = self.scan(host, false);
+            self.piece.extend_from_slice(part(0..parts.scheme));
+            match edit {
+                Edit::Masked => self.mask_into_piece(host),
+                Edit::Same | Edit::Gone | Edit::Piece => self.piece.extend_from_slice(host),
+            }
+        }
+        if matches!(act, Act::Origin) {
+            // The slash as this URL writes it: a coded URL has a coded one.
+            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') { b"%2F" } else if path.starts_with(b"\\") { b"\\/" } else { b"/" };
+            self.piece.extend_from_slice(slash);
+            return Edit::Piece;
+        }
+        self.hits.clear();
+        let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+        self.tokens.detect(path, &rules, &mut self.hits);
+        self.mask_into_piece(path);
+        if self.piece.is_empty() { Edit::Gone } else { Edit::Piece }
+    }
+
+    /// Appends `bytes` to the piece with the hits masked.
+    fn mask_into_piece(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        for hit in &self.hits {
+            self.piece.extend_from_slice(bytes.get(at..hit.start).unwrap_or_default());
+            self.piece.push(b'-');
+            at = hit.end;
+        }
+        self.piece.extend_from_slice(bytes.get(at..).unwrap_or_default());
+    }
+
+    fn family(&mut self, value: Value<'_>) -> Edit {
+        self.piece.clear();
+        let bytes = value.bytes;
+        let plus = value.text == Text::Plus;
+        let coded = !bytes.contains(&b' ') && (memchr::memmem::find(bytes, b"%20").is_some() || memchr::memmem::find(bytes, b"%2F").is_some());
+        if !plus && !coded && !bytes.contains(&b'\\') {
+            self.agents.family(bytes, &mut self.piece);
+        } else {
+            self.decoded.clear();
+            let mut once = Vec::new();
+            escape::text(bytes, &mut once);
+            escape::percent(&once, plus || (coded && !bytes.windows(3).any(|part| part == b"%20")), &mut self.decoded);
+            let decoded = std::mem::take(&mut self.decoded);
+            self.agents.family(&decoded, &mut self.piece);
+            self.decoded = decoded;
+        }
+        // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
+        let blank: &[u8] = if plus || (value.text == Text::Bare && value.next == Some(b' ')) {
+            b"+"
+        } else if coded {
+            b"%20"
+        } else {
+            return Edit::Piece;
+        };
+        self.decoded.clear();
+        for byte in &self.piece {
+            if *byte == b' ' {
+                self.decoded.extend_from_slice(blank);
+            } else {
+                self.decoded.push(*byte);
+            }
+        }
+        std::mem::swap(&mut self.piece, &mut self.decoded);
+        Edit::Piece
+    }
+
+    /// One significant digit: 200 stays 200, 404 becomes 400, 2326 becomes 2000, 0.057 becomes 0.05.
+    fn bucket(&mut self, value: Value<'_>) -> Edit {
+        if !is_plain(value.bytes) {
+            return Edit::Gone;
+        }
+        self.piece.clear();
+        let mut kept = false;
+        for byte in value.bytes {
+            if !byte.is_ascii_digit() {
+                kept = kept && matches!(byte, b'.');
+                self.piece.push(*byte);
+            } else if kept {
+                self.piece.push(b'0');
+            } else {
+                kept = *byte != b'0';
+                self.piece.push(*byte);
+            }
+        }
+        Edit::Piece
+    }
+}
+
+fn excepted(policy: &Policy, endpoint: &address::Endpoint<'_>) -> bool {
+    match endpoint.host {
+        Host::V4(addr) => policy.except().contains(addr.into()),
+        Host::V6(addr) => policy.except().contains(addr.into()) || address::embedded_v4(addr).is_some_and(|addr| policy.except().contains(addr.into())),
+        Host::Name | Host::Unix | Host::Absent => false,
+    }
+}
+
+fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {
+    match (act, &endpoint.host) {
+        (AddressAct::Truncate(v4, v6), _) => address::write_truncated(endpoint, v4, v6, out),
+        (AddressAct::BlackMarker, Host::V4(_)) => out.extend_from_slice(b"0.0.0.0"),
+        (AddressAct::BlackMarker, Host::V6(_)) => out.extend_from_slice(if endpoint.bracketed { b"[::]" } else { b"::" }),
+        (AddressAct::BlackMarker, Host::Name | Host::Unix | Host::Absent) => out.push(b'-'),
+    }
+}
+
+/// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    let mut dots = 0;
+    let mut colons = 0;
+    let mut dashes = 0;
+    for byte in bytes {
+        match byte {
+            b'.' => dots += 1,
+            b':' => colons += 1,
+            b',' => dots = 0,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b' ' | b'/' | b'+' => {}
+            b'-' => dashes += 1,
+            _ => return false,
+        }
+    }
+    bytes.len() <= 64 && dots <= 1 && dashes <= 2 && colons <= 3 && memchr::memmem::find(bytes, b"::").is_none()
+}

@@ -1,0 +1,710 @@
+//! Client addresses in every textual form: read one, cut it down to its network, write it, and find the hops of a list.
+
+mod hops;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+pub(crate) use hops::{Hops, NotAList, list};
+
+/// What stands in an address slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address as written: an IPv4 address inside it is still inside, see [`embedded_v4`].
+    V6(Ipv6Addr),
+    /// A host name, or a word that stands for one (`unknown`, `_hidden`).
+    Name,
+    /// `unix:` or `unix:/path`: a socket of the same machine.
+    Unix,
+    /// `-` or nothing.
+    Absent,
+}
+
+/// One address with what may stand around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint<'a> {
+    /// The address or name itself.
+    pub(crate) host: Host,
+    /// Whether it stood in `[` `]`.
+    pub(crate) bracketed: bool,
+    /// The zone of a link-local address, without the `%`.
+    pub(crate) zone: Option<&'a [u8]>,
+    /// The port, without the `:`.
+    pub(crate) port: Option<&'a [u8]>,
+}
+
+impl<'a> Endpoint<'a> {
+    /// An address without anything around it.
+    pub(crate) const fn bare(host: Host) -> Self {
+        Self { host, bracketed: false, zone: None, port: None }
+    }
+
+    /// The address to decide about: an IPv4 address inside an IPv6 address is unwrapped.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::V4(v4) => Some(IpAddr::V4(v4)),
+            Host::V6(v6) => Some(embedded_v4(v6).map_or(IpAddr::V6(v6), IpAddr::V4)),
+            Host::Name | Host::Unix | Host::Absent => None,
+        }
+    }
+}
+
+/// Reads one address, strictly. `None`: the text is none of the forms, and the caller must reject its line.
+///
+/// The text is unescaped and unquoted. Accepted are IPv4 (zero-padded octets are decimal), IPv6 in every spelling, both
+/// with a port, brackets and zones, host names, `unix:` sockets, `-` and nothing.
+#[inline]
+pub(crate) fn parse(text: &[u8]) -> Option<Endpoint<'_>> {
+    if let Some(v4) = short_v4(text) {
+        return Some(Endpoint::bare(Host::V4(Ipv4Addr::from_bits(v4))));
+    }
+    parse_any(text)
+}
+
+fn parse_any(text: &[u8]) -> Option<Endpoint<'_>> {
+    match text {
+        [] | [b'-'] => return Some(Endpoint::bare(Host::Absent)),
+        [b'[', inside @ ..] => return bracketed(inside),
+        _ if text.starts_with(b"unix:") => return Some(Endpoint::bare(Host::Unix)),
+        _ => {}
+    }
+    if let Some((v4, used)) = v4_prefix(text)
+        && let Some(port) = port_or_end(text.get(used..)?)
+    {
+        return Some(Endpoint { port, ..Endpoint::bare(Host::V4(Ipv4Addr::from_bits(v4))) });
+    }
+    if let Some((v6, used)) = v6_prefix(text) {
+        let (zone, rest) = zone_prefix(text.get(used..)?);
+        if let Some(port) = port_or_end(rest) {
+            return Some(Endpoint { zone, port, ..Endpoint::bare(Host::V6(v6)) });
+        }
+    }
+    name(text)
+}
+
+/// `v6]`, `v6%zone]`, `v6]:port`; some products put IPv4 in brackets as well.
+fn bracketed(inside: &[u8]) -> Option<Endpoint<'_>> {
+    let (host, used) = match v6_prefix(inside) {
+        Some((v6, used)) => (Host::V6(v6), used),
+        None => v4_prefix(inside).map(|(v4, used)| (Host::V4(Ipv4Addr::from_bits(v4)), used))?,
+    };
+    let (zone, rest) = zone_prefix(inside.get(used..)?);
+    let port = port_or_end(rest.strip_prefix(b"]")?)?;
+    Some(Endpoint { host, bracketed: true, zone, port })
+}
+
+/// RFC 6874 says `%25zone`, everybody else `%zone`; the difference does not matter, as no zone is ever written.
+fn zone_prefix(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(rest) = text.strip_prefix(b"%") else { return (None, text) };
+    let end = rest.iter().position(|&b| !is_name(b) && b != b'~').unwrap_or(rest.len());
+    match rest.split_at_checked(end) {
+        Some((zone, rest)) if !zone.is_empty() => (Some(zone), rest),
+        _ => (None, text),
+    }
+}
+
+/// The outer `None` means that neither a port nor the end follows.
+#[expect(clippy::option_option, reason = "an absent port and a malformed one are different answers")]
+fn port_or_end(text: &[u8]) -> Option<Option<&[u8]>> {
+    match text {
+        [] => Some(None),
+        [b':', port @ ..] if is_port(port) => Some(Some(port)),
+        _ => None,
+    }
+}
+
+fn is_port(text: &[u8]) -> bool {
+    matches!(text.len(), 1..=5)
+        && text.iter().all(u8::is_ascii_digit)
+        && text.iter().fold(0, |value, &b| value * 10 + u32::from(b & 15)) <= 65_535
+}
+
+/// RFC 1035 allows 255 bytes; underscores are not host names but stand in logs.
+fn name(text: &[u8]) -> Option<Endpoint<'_>> {
+    let end = text.iter().position(|&b| !is_name(b)).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    let plausible = name.len() <= 255 && name.iter().any(u8::is_ascii_alphanumeric);
+    let port = port_or_end(rest)?;
+    plausible.then_some(Endpoint { port, ..Endpoint::bare(Host::Name) })
+}
+
+pub(in crate::scrub) fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+/// `$binary_remote_addr` and the like: 4 or 16 bytes, already unescaped.
+pub(crate) fn parse_binary(unescaped: &[u8]) -> Option<Endpoint<'static>> {
+    if let Ok(v4) = <[u8; 4]>::try_from(unescaped) {
+        return Some(Endpoint::bare(Host::V4(Ipv4Addr::from(v4))));
+    }
+    <[u8; 16]>::try_from(unescaped).ok().map(|v6| Endpoint::bare(Host::V6(Ipv6Addr::from(v6))))
+}
+
+/// A whole dotted quad of eight bytes or more without a branch per byte: the dots are found as bits of a word.
+///
+/// Most address slots hold nothing else, and where their dots are cannot be predicted.
+#[inline]
+fn short_v4(text: &[u8]) -> Option<u32> {
+    let len = text.len();
+    if !(8..=15).contains(&len) {
+        return None;
+    }
+    let low = u64::from_le_bytes(*text.first_chunk()?);
+    let high = u64::from_le_bytes(*text.last_chunk()?) >> 8 >> (8 * (15 - len));
+    let mut breaks = breaks(low) | breaks(high) << 8;
+    let ends = [(); 4].map(|()| {
+        let end = breaks.trailing_zeros() as usize;
+        breaks &= breaks.wrapping_sub(1);
+        end
+    });
+    let [first, second, third, end] = ends;
+    let counts = [first, second.wrapping_sub(first + 1), third.wrapping_sub(second + 1), end.wrapping_sub(third + 1)];
+    let dotted = [first, second, third].iter().all(|&at| text.get(at) == Some(&b'.'));
+    if end != len || !dotted || counts.iter().any(|&count| !(1..=3).contains(&count)) {
+        return None;
+    }
+    // Four bytes each: from the start of the first two numbers, up to the end of the last two, as there are that many.
+    let head = |at: usize| text.get(at..)?.first_chunk().map(|&bytes| u32::from_le_bytes(bytes));
+    let tail = |at: usize| text.get(..at)?.last_chunk().map(|&bytes| u32::from_le_bytes(bytes) >> 8);
+    let [a, b, c, d] = counts;
+    let octets = [
+        octet(head(0)? << (8 * (3 - a))),
+        octet(head(first + 1)? << (8 * (3 - b))),
+        octet(tail(third)? >> (8 * (3 - c)) << (8 * (3 - c))),
+        octet(tail(end)? >> (8 * (3 - d)) << (8 * (3 - d))),
+    ];
+    let [a, b, c, d] = octets;
+    ((a | b | c | d) <= 255).then_some(a << 24 | b << 16 | c << 8 | d)
+}
+
+/// The value of right-aligned digits: hundreds in the lowest byte, then tens, then ones.
+#[inline]
+fn octet(digits: u32) -> u32 {
+    (digits & 15) * 100 + (digits >> 8 & 15) * 10 + (digits >> 16 & 15)
+}
+
+/// One bit for each byte that is no digit.
+#[inline]
+fn breaks(word: u64) -> u32 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let digits = word ^ (LOW * 0x30);
+    let high = (((digits & (LOW * 0x7f)) + LOW * 0x76) | digits) & (LOW * 0x80);
+    // Gathers the high bits of the eight bytes in the highest byte.
+    ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+}
+
+/// A dotted quad at the start of the text, and its length; octets of one to three digits are decimal.
+pub(in crate::scrub) fn v4_prefix(text: &[u8]) -> Option<(u32, usize)> {
+    let (mut address, mut part, mut digits, mut dots, mut used) = (0u32, 0u32, 0, 0, 0);
+    for &byte in text {
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        if digit < 10 && digits < 3 {
+            part = part * 10 + digit;
+            digits += 1;
+        } else if byte == b'.' && digits > 0 && dots < 3 {
+            if part > 255 {
+                return None;
+            }
+            address = address << 8 | part;
+            (part, digits) = (0, 0);
+            dots += 1;
+        } else if digit < 10 {
+            return None;
+        } else {
+            break;
+        }
+        used += 1;
+    }
+    (dots == 3 && digits > 0 && part <= 255).then_some((address << 8 | part, used))
+}
+
+/// An IPv6 address at the start of the text, and its length (RFC 4291 section 2.2).
+///
+/// It ends where an address must end: after eight groups, or before a fifth digit, so that `v6:port` without brackets
+/// leaves `:port`.
+pub(in crate::scrub) fn v6_prefix(text: &[u8]) -> Option<(Ipv6Addr, usize)> {
+    let mut groups = [0u16; 8];
+    let (mut count, mut at) = (0, 0);
+    let mut gap = None;
+    if text.starts_with(b"::") {
+        (gap, at) = (Some(0), 2);
+    }
+    loop {
+        let room = if gap.is_some() { 7 } else { 8 } - count;
+        let (mut group, mut digits) = (0, 0);
+        while digits < 5
+            && let Some(&byte) = text.get(at + digits)
+            && let Some(value) = hex_value(byte)
+        {
+            group = group << 4 | value;
+            digits += 1;
+        }
+        if digits == 0 || room == 0 {
+            break;
+        }
+        if room >= 2
+            && text.get(at + digits) == Some(&b'.')
+            && let Some((v4, used)) = v4_prefix(text.get(at..)?)
+        {
+            *groups.get_mut(count)? = (v4 >> 16) as u16;
+            *groups.get_mut(count + 1)? = v4 as u16;
+            (count, at) = (count + 2, at + used);
+            break;
+        }
+        if digits > 4 {
+            // Five digits can only be a port; the colon before it is not the address's.
+            at = if gap == Some(count) { return None } else { at.checked_sub(1)? };
+            break;
+        }
+        *groups.get_mut(count)? = group;
+        (count, at) = (count + 1, at + digits);
+        match text.get(at..) {
+            Some([b':', b':', ..]) if gap.is_none() => (gap, at) = (Some(count), at + 2),
+            Some([b':', next, ..]) if next.is_ascii_hexdigit() && room > 1 => at += 1,
+            _ => break,
+        }
+    }
+    let head = match gap {
+        Some(gap) if count <= 7 => gap,
+        None if count == 8 => 8,
+        _ => return None,
+    };
+    let mut all = [0u16; 8];
+    let tail = count.checked_sub(head)?;
+    all.get_mut(..head)?.copy_from_slice(groups.get(..head)?);
+    all.get_mut(8 - tail..)?.copy_from_slice(groups.get(head..count)?);
+    Some((Ipv6Addr::from(all), at))
+}
+
+#[inline]
+fn hex_value(byte: u8) -> Option<u16> {
+    static VALUES: [u8; 256] = {
+        let mut values = [0xff; 256];
+        let mut n = 0;
+        while n < 16 {
+            values[b"0123456789abcdef"[n] as usize] = n as u8;
+            values[b"0123456789ABCDEF"[n] as usize] = n as u8;
+            n += 1;
+        }
+        values
+    };
+    VALUES.get(usize::from(byte)).filter(|&&value| value < 16).map(|&value| u16::from(value))
+}
+
+/// The IPv4 address inside an IPv6 address: mapped and translated (RFC 4291, 2765), compatible, NAT64 (RFC 6052), 6to4
+/// (RFC 3056), Teredo (RFC 4380, the client's).
+pub(crate) fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let bits = v6.to_bits();
+    let low = bits as u32;
+    let v4 = match bits >> 32 {
+        0xffff | 0xffff_0000 | 0x0064_ff9b_0000_0000_0000_0000 => low,
+        // `::`, `::1` and other small numbers are not meant as IPv4.
+        0 if low > 0xffff => low,
+        _ if bits >> 112 == 0x2002 => (bits >> 80) as u32,
+        _ if bits >> 96 == 0x2001_0000 => !low,
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits(v4))
+}
+
+/// Reads an address and writes its network. `false`: it is none, and nothing was written.
+#[inline]
+pub(crate) fn truncate(text: &[u8], v4_bits: u8, v6_bits: u8, out: &mut Vec<u8>) -> bool {
+    parse(text).map(|endpoint| write_truncated(&endpoint, v4_bits, v6_bits, out)).is_some()
+}
+
+/// Writes the network address in the layout of the input: brackets stay, zone and port go.
+///
+/// An embedded IPv4 address is cut with `v4_bits` and written as plain IPv4, without brackets. A host name is an
+/// identifier and becomes `-`; of a socket path only `unix:` is left.
+#[inline]
+pub(crate) fn write_truncated(endpoint: &Endpoint<'_>, v4_bits: u8, v6_bits: u8, out: &mut Vec<u8>) {
+    match endpoint.host {
+        Host::V4(v4) if endpoint.bracketed => {
+            out.push(b'[');
+            write_v4(cut_v4(v4, v4_bits), out);
+            out.push(b']');
+        }
+        Host::V4(v4) => write_v4(cut_v4(v4, v4_bits), out),
+        Host::V6(v6) => {
+            if let Some(v4) = embedded_v4(v6) {
+                return write_v4(cut_v4(v4, v4_bits), out);
+            }
+            let network = cut_v6(v6, v6_bits);
+            if endpoint.bracketed {
+                out.push(b'[');
+                write_v6(network, out);
+                out.push(b']');
+            } else {
+                write_v6(network, out);
+            }
+        }
+        Host::Unix => out.extend_from_slice(b"unix:"),
+        Host::Name | Host::Absent => out.push(b'-'),
+    }
+}
+
+/// The network of an address; more than 32 bits leave it whole.
+pub(crate) fn cut_v4(v4: Ipv4Addr, bits: u8) -> Ipv4Addr {
+    let dropped = 32 - u32::from(bits.min(32));
+    Ipv4Addr::from_bits(v4.to_bits() & u32::MAX.checked_shl(dropped).unwrap_or(0))
+}
+
+/// The network of an address; more than 128 bits leave it whole.
+pub(crate) fn cut_v6(v6: Ipv6Addr, bits: u8) -> Ipv6Addr {
+    let dropped = 128 - u32::from(bits.min(128));
+    Ipv6Addr::from_bits(v6.to_bits() & u128::MAX.checked_shl(dropped).unwrap_or(0))
+}
+
+/// The text of every octet with the dot behind it, and the length of that.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let (h, t, u) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
+        table[n] = match n {
+            0..10 => ([u, b'.', b'.', b'.'], 2),
+            10..100 => ([t, u, b'.', b'.'], 3),
+            _ => ([h, t, u, b'.'], 4),
+        };
+        n += 1;
+    }
+    table
+};
+
+/// Writes a dotted quad.
+#[inline]
+pub(crate) fn write_v4(v4: Ipv4Addr, out: &mut Vec<u8>) {
+    let mut text = [0u8; 16];
+    let mut len = 0usize;
+    for octet in v4.octets() {
+        // Four bytes every time; the dots behind a short octet are overwritten by the next one.
+        let (digits, used) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+        if let Some(to) = text.get_mut(len..).and_then(|to| to.first_chunk_mut()) {
+            *to = digits;
+        }
+        len += usize::from(used);
+    }
+    // A copy of constant length is cheaper than one of the exact length.
+    let end = out.len() + len - 1;
+    out.extend_from_slice(&text);
+    out.truncate(end);
+}
+
+/// Writes the canonical text of RFC 5952.
+pub(crate) fn write_v6(v6: Ipv6Addr, out: &mut Vec<u8>) {
+    let groups = v6.segments();
+    let gap = longest_zeros(groups);
+    for (index, &group) in groups.iter().enumerate() {
+        if gap.contains(&index) {
+            if index == gap.start {
+                out.extend_from_slice(b"::");
+            }
+            continue;
+        }
+        if index > 0 && index != gap.end {
+            out.push(b':');
+        }
+        write_hex(group, out);
+    }
+}
+
+fn write_hex(group: u16, out: &mut Vec<u8>) {
+    let skip = (group | 1).leading_zeros() / 4;
+    for nibble in (0..4 - skip).rev() {
+        let value = (group >> (4 * nibble) & 15) as u8;
+        out.push(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+    }
+}
+
+/// The first longest run of at least two zero groups, which `::` stands for; an empty range behind the end if none.
+fn longest_zeros(groups: [u16; 8]) -> Range<usize> {
+    let (mut best, mut start) = (9..9, 0);
+    for (index, &group) in groups.iter().enumerate() {
+        if group != 0 {
+            start = index + 1;
+        } else if index + 1 - start >= 2 && index + 1 - start > best.len() {
+            best = start..index + 1;
+        }
+    }
+    best
+}
+
+/// The networks of `except`: addresses in them are left alone.
+///
+/// Linear search over masks: a policy names a handful of own networks, and then this beats any tree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nets {
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl Nets {
+    /// Compiles the networks; one inside `::ffff:0:0/96` means IPv4.
+    pub(crate) fn new(nets: &[IpNet]) -> Self {
+        let mut compiled = Self::default();
+        for net in nets {
+            match net.trunc() {
+                IpNet::V4(net) => compiled.v4.push((net.network().to_bits(), net.netmask().to_bits())),
+                IpNet::V6(net) => match net.network().to_ipv4_mapped() {
+                    Some(v4) if net.prefix_len() >= 96 => compiled.v4.push((v4.to_bits(), net.netmask().to_bits() as u32)),
+                    _ => compiled.v6.push((net.network().to_bits(), net.netmask().to_bits())),
+                },
+            }
+        }
+        compiled
+    }
+
+    /// Whether no network is excepted.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Whether an address is excepted; an embedded IPv4 address counts as IPv4.
+    #[inline]
+    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(v4) => self.contains_v4(v4),
+            IpAddr::V6(v6) => {
+                let bits = v6.to_bits();
+                self.v6.iter().any(|&(net, mask)| bits & mask == net)
+                    || !self.v4.is_empty() && embedded_v4(v6).is_some_and(|v4| self.contains_v4(v4))
+            }
+        }
+    }
+
+    fn contains_v4(&self, v4: Ipv4Addr) -> bool {
+        let bits = v4.to_bits();
+        self.v4.iter().any(|&(net, mask)| bits & mask == net)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(text: &str) -> Host {
+        Host::V4(text.parse().unwrap())
+    }
+
+    fn v6(text: &str) -> Host {
+        Host::V6(text.parse().unwrap())
+    }
+
+    fn nets(texts: &[&str]) -> Nets {
+        Nets::new(&texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn hosts() {
+        let name = Host::Name;
+        for (text, host) in [
+            ("", Host::Absent),
+            ("-", Host::Absent),
+            ("unix:", Host::Unix),
+            ("unix:/run/x y.sock", Host::Unix),
+            ("1.2.3.4", v4("1.2.3.4")),
+            ("255.255.255.255", v4("255.255.255.255")),
+            ("12.34.5.6", v4("12.34.5.6")),
+            ("1.2.3.44", v4("1.2.3.44")),
+            ("010.001.002.003", v4("10.1.2.3")),
+            ("1.2.3.4:80", v4("1.2.3.4")),
+            ("[1.2.3.4]:80", v4("1.2.3.4")),
+            ("::", v6("::")),
+            ("::1", v6("::1")),
+            ("2001:DB8::1", v6("2001:db8::1")),
+            ("2001:0db8:0000:0000:0000:0000:0000:0001", v6("2001:db8::1")),
+            ("1:2:3:4:5:6:7:8", v6("1:2:3:4:5:6:7:8")),
+            ("1:2:3:4:5:6:7:8:443", v6("1:2:3:4:5:6:7:8")),
+            ("1:2:3:4:5::7:8:443", v6("1:2:3:4:5:0:7:8")),
+            ("1a00::ec2e:49225", v6("1a00::ec2e")),
+            ("::ffff:1.2.3.4", v6("::ffff:1.2.3.4")),
+            ("::ffff:1.2.3.4:80", v6("::ffff:1.2.3.4")),
+            ("1:2:3:4:5:6:1.2.3.4", v6("1:2:3:4:5:6:102:304")),
+            ("[2001:db8::1]", v6("2001:db8::1")),
+            ("[2001:db8::1]:65535", v6("2001:db8::1")),
+            ("fe80::1%eth0", v6("fe80::1")),
+            ("[fe80::1%25eth0]:80", v6("fe80::1")),
+            ("example.com", name),
+            ("example.com:443", name),
+            ("x.x.x.x", name),
+            ("unknown", name),
+            ("_hidden", name),
+            ("xn--mller-kva.example.", name),
+            ("256.1.2.3", name),
+            ("1.2.3", name),
+            ("1.2.3.4.5", name),
+            ("1234.1.1.1", name),
+        ] {
+            assert_eq!(parse(text.as_bytes()).map(|e| e.host), Some(host), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_kind() {
+        for text in [
+            " ", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "1.2.3.4:123456", "1.2.3.4/24", "[::1",
+            "::1]", "[::1]x", "[]", "[::1]:", "[name]", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9:10",
+            "fe80::1%", "12345::1", "::12345", "g::1", "a b", "a,b", "a\"b", "caf\u{e9}", "--", "...", "%31.2.3.4", "\\x01",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(parse(&[b'a'; 256]), None);
+    }
+
+    #[test]
+    fn what_stands_around() {
+        let full = parse(b"[fe80::1%eth0]:443").unwrap();
+        assert_eq!((full.bracketed, full.zone, full.port), (true, Some(&b"eth0"[..]), Some(&b"443"[..])));
+        let plain = parse(b"192.0.2.1:443").unwrap();
+        assert_eq!((plain.bracketed, plain.zone, plain.port), (false, None, Some(&b"443"[..])));
+        assert_eq!(parse(b"1:2:3:4:5:6:7:8:443").unwrap().port, Some(&b"443"[..]));
+        assert_eq!(parse(b"a.example:1").unwrap().port, Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn binary() {
+        assert_eq!(parse_binary(&[192, 0, 2, 1]).map(|e| e.host), Some(v4("192.0.2.1")));
+        assert_eq!(parse_binary(&[0; 16]).map(|e| e.host), Some(v6("::")));
+        assert_eq!(parse_binary(&[0; 5]), None);
+        assert_eq!(parse_binary(b""), None);
+    }
+
+    #[test]
+    fn embedded() {
+        for (text, inside) in [
+            ("::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("::ffff:0:1.2.3.4", Some("1.2.3.4")),
+            ("::1.2.3.4", Some("1.2.3.4")),
+            ("64:ff9b::1.2.3.4", Some("1.2.3.4")),
+            ("2002:0102:0304:5::6", Some("1.2.3.4")),
+            ("2001:0:102:304:0:0:fefd:fcfb", Some("1.2.3.4")),
+            ("::", None),
+            ("::1", None),
+            ("2001:db8::1.2.3.4", None),
+            ("64:ff9b:1::1.2.3.4", None),
+        ] {
+            assert_eq!(embedded_v4(text.parse().unwrap()), inside.map(|v4| v4.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn truncated() {
+        let cut = |text: &str, v4_bits, v6_bits| {
+            let mut out = vec![];
+            assert_eq!(truncate(text.as_bytes(), v4_bits, v6_bits, &mut out), !out.is_empty());
+            String::from_utf8(out).unwrap()
+        };
+        for (text, v4_bits, v6_bits, expected) in [
+            ("192.168.100.200", 24, 32, "192.168.100.0"),
+            ("192.168.100.200", 20, 32, "192.168.96.0"),
+            ("192.168.100.200", 16, 32, "192.168.0.0"),
+            ("192.168.100.200", 0, 32, "0.0.0.0"),
+            ("192.168.100.200", 32, 32, "192.168.100.200"),
+            ("192.168.100.200", 99, 32, "192.168.100.200"),
+            ("192.168.100.200:80", 24, 32, "192.168.100.0"),
+            ("010.001.002.003", 24, 32, "10.1.2.0"),
+            ("2001:db8:85a3::8a2e:370:7334", 24, 32, "2001:db8::"),
+            ("2001:0DB8:85A3:0:0:8a2e:370:7334", 24, 48, "2001:db8:85a3::"),
+            ("2001:db8:85a3::8a2e:370:7334", 24, 0, "::"),
+            ("2001:db8::1", 24, 128, "2001:db8::1"),
+            ("[2001:db8:1::ab9:C0A8:102]:8080", 24, 32, "[2001:db8::]"),
+            ("fe80::1%eth0", 24, 64, "fe80::"),
+            ("::ffff:192.0.2.128", 24, 32, "192.0.2.0"),
+            ("[::ffff:192.0.2.128]:80", 24, 32, "192.0.2.0"),
+            ("2002:c000:0280::1", 24, 32, "192.0.2.0"),
+            ("host.example", 24, 32, "-"),
+            ("-", 24, 32, "-"),
+            ("", 24, 32, "-"),
+            ("unix:/run/x.sock", 24, 32, "unix:"),
+            ("no address", 24, 32, ""),
+        ] {
+            assert_eq!(cut(text, v4_bits, v6_bits), expected, "{text}/{v4_bits},{v6_bits}");
+        }
+    }
+
+    #[test]
+    fn excepted_networks() {
+        let own = nets(&["10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.0/120", "0.0.0.0/32"]);
+        for (text, inside) in [
+            ("10.255.0.1", true),
+            ("11.0.0.1", false),
+            ("192.0.2.9", true),
+            ("192.0.3.9", false),
+            ("2001:db8:ffff::1", true),
+            ("2001:db9::1", false),
+            ("::ffff:10.0.0.1", true),
+            ("2002:a00:1::", true),
+        ] {
+            assert_eq!(own.contains(text.parse().unwrap()), inside, "{text}");
+        }
+        assert!(Nets::default().is_empty() && !own.is_empty());
+        assert!(nets(&["0.0.0.0/0"]).contains("1.2.3.4".parse().unwrap()));
+        assert!(nets(&["::/0"]).contains("2001:db8::".parse().unwrap()));
+        assert!(nets(&["10.1.2.3/8"]).contains("10.9.9.9".parse().unwrap()), "host bits do not matter");
+    }
+
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+            #[test]
+            fn v4_like_the_standard_library(bits: u32) {
+                let address = Ipv4Addr::from_bits(bits);
+                let text = address.to_string();
+                prop_assert_eq!(parse(text.as_bytes()).map(|e| e.host), Some(Host::V4(address)));
+                let mut out = vec![];
+                write_v4(address, &mut out);
+                prop_assert_eq!(out, text.as_bytes());
+            }
+
+            #[test]
+            fn v6_like_the_standard_library(groups in any::<[Option<u16>; 8]>(), upper: bool, port in any::<Option<u16>>()) {
+                let address = Ipv6Addr::from(groups.map(Option::unwrap_or_default));
+                let mut out = vec![];
+                write_v6(address, &mut out);
+                // The library writes some of them with a dotted quad.
+                let text = String::from_utf8(out).unwrap();
+                prop_assert_eq!(text.parse(), Ok(address));
+                prop_assert!(text == address.to_string() || address.to_string().contains('.'));
+                let text = if upper { text.to_uppercase() } else { text };
+                prop_assert_eq!(parse(text.as_bytes()).map(|e| e.host), Some(Host::V6(address)));
+                let port = port.map_or(String::new(), |port| format!(":{port}"));
+                let whole = format!("[{text}]{port}");
+                prop_assert_eq!(parse(whole.as_bytes()).map(|e| e.host), Some(Host::V6(address)));
+            }
+
+            #[test]
+            fn accepts_what_the_standard_library_accepts(text in "[0-9a-f:.]{0,24}") {
+                let ours = parse(text.as_bytes()).map(|e| (e.host, e.port));
+                if let Ok(address) = text.parse::<Ipv4Addr>() {
+                    prop_assert_eq!(ours, Some((Host::V4(address), None)));
+                } else if let Ok(address) = text.parse::<Ipv6Addr>() {
+                    prop_assert_eq!(ours, Some((Host::V6(address), None)));
+                } else if let Some((Host::V6(_), port)) = ours {
+                    prop_assert!(port.is_some(), "{}", text);
+                }
+            }
+
+            #[test]
+            fn any_bytes(text in prop::collection::vec(any::<u8>(), 0..40), v4_bits: u8, v6_bits: u8) {
+                let mut out = vec![];
+                let accepted = truncate(&text, v4_bits, v6_bits, &mut out);
+                prop_assert_eq!(accepted, !out.is_empty());
+                if accepted {
+                    let mut again = vec![];
+                    prop_assert!(truncate(&out, v4_bits, v6_bits, &mut again));
+                    prop_assert_eq!(out, again);
+                }
+            }
+        }
+    }
+}

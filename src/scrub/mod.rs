@@ -1,0 +1,34 @@
+//! THE GATE: the only code that can write clean bytes. Pure: lines and a policy in, [`Clean`] and a [`Tally`] out.
+//!
+//! A [`Scrubber`] tries the formats in order on every line, gives each value to the act that the policy compiled for its
+//! slot, and copies what stands between. Whatever goes wrong rewinds the line whole; then its place is kept by what an
+//! allow-list lets through ([`OnReject`]). A byte that nobody decided about does not leave.
+
+mod act;
+mod action;
+mod address;
+mod agent;
+mod clean;
+mod ecs;
+mod explain;
+mod policy;
+mod reject;
+mod residual;
+mod scrubber;
+mod time;
+mod token;
+mod url;
+
+pub use action::{Action, Names, Precision, Simple};
+pub use clean::{Clean, Quarantined, Reject, Tally};
+pub use explain::{FieldChange, explain};
+pub use policy::{BUILT_IN, Policy};
+pub use scrubber::{OnReject, Output, Scrubber, Settings};
+
+/// Family, system and device class of a user agent, for tests against the data set's own cases.
+#[doc(hidden)]
+pub fn family(agent: &[u8]) -> String {
+    let mut out = Vec::new();
+    agent::Agents::new().family(agent, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,211 @@
+//! A policy: an action for every field, read from TOML with errors that show the place.
+
+use super::action::{Action, Names, Simple};
+use super::address::Nets;
+use crate::diagnostic::Diagnostic;
+use crate::format::{FIELDS, Field};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// An action for every field.
+#[derive(Debug)]
+pub struct Policy {
+    name: String,
+    actions: BTreeMap<Field, Action>,
+    except: Nets,
+}
+
+/// The policies that are compiled in: name and text.
+pub const BUILT_IN: [(&str, &str); 4] = [
+    ("default", include_str!("../../samples/policies/default.toml")),
+    ("strict", include_str!("../../samples/policies/strict.toml")),
+    ("analytics", include_str!("../../samples/policies/analytics.toml")),
+    ("security", include_str!("../../samples/policies/security.toml")),
+];
+
+impl Policy {
+    /// The built-in policy of that name.
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+        Self::parse(name, name, text).ok()
+    }
+
+    /// Reads a policy. `origin` is what errors call the text.
+    pub fn parse(name: &str, origin: &str, text: &str) -> Result<Self, Box<Diagnostic>> {
+        Reader { origin, text }.policy(name)
+    }
+
+    /// The name in reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What becomes of a field.
+    pub fn action(&self, field: Field) -> &Action {
+        // Total by construction: `Reader::policy` fills every field of `FIELDS`; composites are never asked for.
+        self.actions.get(&field).unwrap_or(&Action::Drop)
+    }
+
+    /// Networks whose addresses are left alone.
+    pub(crate) const fn except(&self) -> &Nets {
+        &self.except
+    }
+}
+
+struct Reader<'a> {
+    origin: &'a str,
+    text: &'a str,
+}
+
+type Fault = Box<Diagnostic>;
+
+impl Reader<'_> {
+    fn fault(&self, span: Range<usize>, cause: impl Into<String>, label: impl Into<String>, remedy: impl Into<String>) -> Fault {
+        Box::new(Diagnostic { cause: cause.into(), origin: self.origin.into(), source: self.text.into(), span, label: label.into(), remedy: remedy.into() })
+    }
+
+    fn policy(&self, name: &str) -> Result<Policy, Fault> {
+        let table = DeTable::parse(self.text)
+            .map_err(|error| self.fault(error.span().unwrap_or(0..0), "the policy is not valid TOML", error.message(), "correct the line that the caret shows; strings stand in double quotes"))?;
+        let mut actions = BTreeMap::new();
+        let mut except = Vec::new();
+        for (key, value) in table.get_ref() {
+            match key.get_ref().as_ref() {
+                "about" => {}
+                "except" => except = self.nets(value)?,
+                word => {
+                    let field = Field::named(word).filter(|field| !field.is_composite()).ok_or_else(|| self.unknown(key.span(), word))?;
+                    actions.insert(field, self.action(field, value)?);
+                }
+            }
+        }
+        let missing: Vec<&str> = FIELDS.iter().filter(|field| !actions.contains_key(field)).map(|field| field.name()).collect();
+        if !missing.is_empty() {
+            let Some(other) = actions.get(&Field::Other).cloned() else {
+                let end = self.text.trim_end().len();
+                return Err(self.fault(end..end, "the policy leaves fields undecided", format!("nothing decides {}", missing.join(", ")), "add a line for each, or other = \"drop\" for all of them"));
+            };
+            for field in FIELDS {
+                actions.entry(field).or_insert_with(|| other.clone());
+            }
+        }
+        Ok(Policy { name: name.to_owned(), actions, except: Nets::new(&except) })
+    }
+
+    fn unknown(&self, span: Range<usize>, word: &str) -> Fault {
+        let near = FIELDS.iter().map(|field| field.name()).find(|name| {
+            let same = name.chars().zip(word.chars()).filter(|(a, b)| a == b).count();
+            name.len().abs_diff(word.len()) <= 2 && same + 2 >= name.len()
+        });
+        let remedy = near.map_or_else(|| format!("use one of: {}, except", FIELDS.map(Field::name).join(", ")), |name| format!("did you mean {name}?"));
+        self.fault(span, format!("unknown field `{word}`"), "no field has this name", remedy)
+    }
+
+    fn action(&self, field: Field, value: &Spanned<DeValue<'_>>) -> Result<Action, Fault> {
+        let remedy = || format!("{} takes one of: {}", field.name(), Action::accepted(field));
+        match value.get_ref() {
+            DeValue::String(word) => {
+                let action = Action::parse(field, word).ok_or_else(|| self.fault(value.span(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
+                match action {
+                    Action::Hash | Action::EncryptPrefix => Err(self.keyed(value.span(), word)),
+                    Action::Asn | Action::Country => Err(self.database(value.span(), word)),
+                    action => Ok(action),
+                }
+            }
+            DeValue::Table(table) if matches!(field, Field::Query | Field::Cookie | Field::Header) => self.names(field, table, value.span()).map(Action::Named),
+            other => Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy())),
+        }
+    }
+
+    /// Unkeyed hashing does not exist: whoever can guess the input can undo it.
+    fn keyed(&self, span: Range<usize>, word: &str) -> Fault {
+        self.fault(span, format!("`{word}` needs a pseudonym key, and none is configured"), "there is no unkeyed form of this action", "use truncate/24,32 or drop; keyed actions need a key directory, which this version does not have")
+    }
+
+    fn database(&self, span: Range<usize>, word: &str) -> Fault {
+        self.fault(span, format!("`{word}` needs a geographic database, and none is configured"), "no database to look it up in", "use truncate/24,32 or drop; this version reads no database")
+    }
+
+    fn names(&self, field: Field, table: &DeTable<'_>, span: Range<usize>) -> Result<Names, Fault> {
+        let mut names = BTreeMap::new();
+        let mut default = None;
+        for (key, value) in table {
+            let simple = match key.get_ref().as_ref() {
+                "default" => {
+                    let word = value.get_ref().as_str().unwrap_or_default();
+                    default = Some(match word {
+                        "keep" => Simple::Keep,
+                        "drop" => Simple::Drop,
+                        "hash" => return Err(self.keyed(value.span(), word)),
+                        _ => return Err(self.fault(value.span(), format!("the default of {} is no action", field.name()), "not an action", "use keep or drop")),
+                    });
+                    continue;
+                }
+                "keep" => Simple::Keep,
+                "drop" => Simple::Drop,
+                "hash" => return Err(self.keyed(value.span(), "hash")),
+                word => return Err(self.fault(key.span(), format!("unknown key `{word}`"), "no such list", "use default, keep, hash or drop")),
+            };
+            for name in self.strings(value)? {
+                if names.insert(name.get_ref().to_lowercase(), simple).is_some() {
+                    return Err(self.fault(name.span(), format!("`{}` is decided twice", name.get_ref()), "stands in two lists", "leave it in one of them"));
+                }
+            }
+        }
+        let default = default.ok_or_else(|| self.fault(span, format!("{} does not decide the names that are not listed", field.name()), "no default", "add default = \"drop\""))?;
+        Ok(Names { default, names })
+    }
+
+    fn strings<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Result<Vec<Spanned<&'v str>>, Fault> {
+        let list: Option<&DeArray<'_>> = value.get_ref().as_array();
+        let fault = |span| self.fault(span, "a list of strings is expected", "not a list of strings", "write [\"one\", \"two\"]");
+        let list = list.ok_or_else(|| fault(value.span()))?;
+        list.iter().map(|item| item.get_ref().as_str().map(|text| Spanned::new(item.span(), text)).ok_or_else(|| fault(item.span()))).collect()
+    }
+
+    fn nets(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<ipnet::IpNet>, Fault> {
+        let net = |text: &Spanned<&str>| {
+            let parsed = text.get_ref().parse::<ipnet::IpNet>().or_else(|_| text.get_ref().parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+            parsed.map_err(|_| self.fault(text.span(), format!("`{}` is no network", text.get_ref()), "not a network", "write it as 10.0.0.0/8 or 2001:db8::/32"))
+        };
+        self.strings(value)?.iter().map(net).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(text: &str) -> String {
+        Policy::parse("p", "p.toml", text).map_or_else(|fault| fault.to_string(), |_| String::from("fine"))
+    }
+
+    #[test]
+    fn the_built_in_policies_are_total() {
+        for (name, _) in BUILT_IN {
+            assert!(Policy::built_in(name).is_some(), "{name}");
+        }
+        assert!(Policy::built_in("none").is_none());
+    }
+
+    #[test]
+    fn faults_show_their_place_and_a_remedy() {
+        let table = [
+            ("client_addr = \"trunc\"\nother = \"drop\"", "`trunc` is no action of client_addr", "p.toml:1:15"),
+            ("clientaddr = \"drop\"\nother = \"drop\"", "unknown field `clientaddr`", "p.toml:1:1"),
+            ("client_addr = \"drop\"", "leaves fields undecided", "p.toml:1"),
+            ("other = \"drop\"\nexcept = [\"10.0.0.0/99\"]", "is no network", "p.toml:2:11"),
+            ("other = \"hash\"", "needs a pseudonym key", "p.toml:1:9"),
+            ("other = drop", "not valid TOML", "p.toml:1"),
+            ("query = { keep = [\"a\"] }\nother = \"drop\"", "does not decide", "p.toml:1:9"),
+            ("query = { default = \"drop\", keep = [\"a\"], drop = [\"A\"] }\nother = \"drop\"", "decided twice", "p.toml:1"),
+            ("time = 5\nother = \"drop\"", "cannot be a", "p.toml:1:8"),
+        ];
+        for (text, words, place) in table {
+            let shown = cause(text);
+            assert!(shown.contains(words) && shown.contains(place) && shown.contains("help:") && shown.contains('^'), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! Lines through the gate: which format, which envelope, which act, and back into the line's layout.
+
+use super::act::{Act, Edit, Tools, Value};
+use super::clean::{Clean, Quarantined, Reject, Tally};
+use super::policy::Policy;
+use super::explain::FieldChange;
+use super::{ecs, reject};
+use crate::format::{Columns, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel};
+use std::sync::Arc;
+
+/// What becomes of a line that does not parse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReject {
+    /// Its place is kept by the tokens that an allow-list lets through.
+    #[default]
+    Scrub,
+    /// It is left out.
+    Drop,
+    /// It is left out here and kept raw in the quarantine.
+    Quarantine,
+}
+
+/// How clean lines are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// As the input.
+    #[default]
+    Same,
+    /// NDJSON with the names of the Elastic Common Schema.
+    Json,
+}
+
+/// What a [`Scrubber`] is to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Formats in the order in which they are tried.
+    pub formats: Vec<Arc<Format>>,
+    /// What becomes of each field.
+    pub policy: Arc<Policy>,
+    /// What becomes of lines that do not parse.
+    pub on_reject: OnReject,
+    /// Layout of the output.
+    pub output: Output,
+    /// The longest line, in bytes.
+    pub max_line: usize,
+}
+
+/// A format with the act for each of its slots.
+pub(super) struct Plan {
+    pub format: Arc<Format>,
+    pub acts: Vec<Act>,
+}
+
+impl Plan {
+    pub(super) fn new(format: &Arc<Format>, policy: &Policy) -> Self {
+        Self { format: Arc::clone(format), acts: format.slots().iter().map(|slot| Act::compile(slot, policy)).collect() }
+    }
+}
+
+/// Lines in, clean lines out; one per thread.
+pub struct Scrubber {
+    plans: Vec<Plan>,
+    columns: Vec<Columns>,
+    tools: Tools,
+    on_reject: OnReject,
+    output: Output,
+    max_line: usize,
+    spans: Spans,
+    inner: Spans,
+    /// The carried line without its JSON escapes, and where each byte came from.
+    decoded: Vec<u8>,
+    origin: Vec<u32>,
+    nested: Clean,
+    /// Parts of lines that a carrier cut, by stream.
+    pending: [Vec<u8>; 2],
+    record: ecs::Record,
+}
+
+/// How a line was recognised.
+struct Found {
+    plan: usize,
+    line: Line,
+}
+
+impl Scrubber {
+    /// Compiles the policy for each format.
+    pub fn new(settings: &Settings) -> Self {
+        let plans: Vec<Plan> = settings.formats.iter().map(|format| Plan::new(format, &settings.policy)).collect();
+        Self {
+            columns: vec![Columns::default(); plans.len()],
+            plans,
+            tools: Tools::new(Arc::clone(&settings.policy)),
+            on_reject: settings.on_reject,
+            output: settings.output,
+            max_line: settings.max_line,
+            spans: Spans::default(),
+            inner: Spans::default(),
+            decoded: Vec::new(),
+            origin: Vec::new(),
+            nested: Clean::default(),
+            pending: Default::default(),
+            record: ecs::Record::default(),
+        }
+    }
+
+    /// Scrubs a block of whole lines (the last one may lack its end).
+    pub fn block(&mut self, block: &[u8], clean: &mut Clean, quarantine: &mut Quarantined, tally: &mut Tally) {
+        let mut rest = block;
+        while !rest.is_empty() {
+            let width = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let (line, after) = rest.split_at(width);
+            self.line(line, clean, quarantine, tally);
+            rest = after;
+        }
+    }
+
+    /// Counts a line that was too long to be held; its place is kept.
+    pub fn too_long(&mut self, clean: &mut Clean, tally: &mut Tally) {
+        tally.read += 1;
+        tally.reject(Reject::TooLong);
+        if self.on_reject == OnReject::Scrub {
+            reject::line(b"-", Reject::TooLong, self.output == Output::Json, clean.buffer());
+            clean.put(b"\n");
+            tally.written += 1;
+        }
+    }
+
+    fn line(&mut self, whole: &[u8], clean: &mut Clean, quarantine: &mut Quarantined, tally: &mut Tally) {
+        tally.read += 1;
+        let body = whole.strip_suffix(b"\n").unwrap_or(whole);
+        let line = body.strip_suffix(b"\r").unwrap_or(body);
+        let ending = whole.get(line.len()..).unwrap_or_default();
+        if line.iter().all(u8::is_ascii_whitespace) {
+            tally.clean += 1;
+            tally.written += 1;
+            clean.put(whole);
+            return;
+        }
+        let start = clean.len();
+        match self.scrub(line, clean, tally) {
+            Ok(()) => {
+                // What `--output json` has nothing to say about (directives) leaves no line.
+                tally.clean += 1;
+                if clean.len() > start || self.output == Output::Same {
+                    clean.put(if self.output == Output::Json && ending.is_empty() { b"\n" } else { ending });
+                    tally.written += 1;
+                }
+            }
+            Err(reason) => {
+                clean.rewind(start);
+                tally.reject(reason);
+                match self.on_reject {
+                    OnReject::Scrub => {
+                        reject::line(line, reason, self.output == Output::Json, clean.buffer());
+                        clean.put(ending);
+                        tally.written += 1;
+                    }
+                    OnReject::Drop => {}
+                    OnReject::Quarantine => quarantine.put(whole),
+                }
+            }
+        }
+    }
+
+    /// One line without its end.
+    #[inline]
+    fn scrub(&mut self, line: &[u8], clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        if line.len() > self.max_line || line.len() > u32::MAX as usize / 4 {
+            return Err(Reject::TooLong);
+        }
+        self.spans.clear();
+        let Some(first) = self.plans.first() else { return Err(Reject::Mismatch(Mismatch::Layout)) };
+        // The common case first: the best format, bare.
+        match first.format.split(line, self.columns.first_mut().unwrap_or(&mut Columns::default()), &mut self.spans) {
+            Ok(Line::Record) => return self.bare(0, line, clean, tally),
+            Ok(Line::Directive(directive)) => return self.directive(line, directive, clean, tally),
+            Err(mismatch) => self.others(line, mismatch, clean, tally),
+        }
+    }
+
+    /// A line that the best format does not split bare.
+    #[cold]
+    fn others(&mut self, line: &[u8], mismatch: Mismatch, clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        let (found, peeled) = self.recognise(line, mismatch)?;
+        match (peeled, found.line) {
+            (Some(peeled), _) => self.enveloped(&found, line, peeled, clean, tally),
+            (None, Line::Record) => self.bare(found.plan, line, clean, tally),
+            (None, Line::Directive(directive)) => self.directive(line, directive, clean, tally),
+        }
+    }
+
+    /// The best format within an envelope, then every other format bare or within it.
+    fn recognise(&mut self, line: &[u8], mismatch: Mismatch) -> Result<(Found, Option<Peeled>), Reject> {
+        self.spans.clear();
+        if let Some(peeled) = peel(line, &mut self.spans) {
+            let outer = self.spans.len();
+            if let Some(found) = self.carried(line, peeled, outer)? {
+                return Ok((found, Some(peeled)));
+            }
+        }
+        for (index, plan) in self.plans.iter().enumerate().skip(1) {
+            self.spans.clear();
+            let Some(columns) = self.columns.get_mut(index) else { break };
+            if let Ok(line) = plan.format.split(line, columns, &mut self.spans) {
+                return Ok((Found { plan: index, line }, None));
+            }
+        }
+        Err(Reject::Mismatch(mismatch))
+    }
+
+    /// What the policy does with each value of a line, in the order of the line. Shows raw values.
+    pub(super) fn changes(&mut self, whole: &[u8]) -> Result<Vec<FieldChange>, Reject> {
+        let line = whole.trim_ascii_end();
+        self.spans.clear();
+        let Some(first) = self.plans.first() else { return Err(Reject::Mismatch(Mismatch::Layout)) };
+        let (found, peeled) = match first.format.split(line, self.columns.first_mut().unwrap_or(&mut Columns::default()), &mut self.spans) {
+            Ok(line) => (Found { plan: 0, line }, None),
+            Err(mismatch) => self.recognise(line, mismatch)?,
+        };
+        if found.line != Line::Record || found.plan == usize::MAX {
+            return Ok(Vec::new());
+        }
+        let separate = peeled.is_some_and(|peeled| peeled.coded) || (peeled.is_some() && !self.decoded.is_empty());
+        let Some(plan) = self.plans.get(found.plan) else { return Err(Reject::Envelope) };
+        let mut changes = super::explain::changes(plan, &mut self.tools, line, self.spans.as_slice())?;
+        if separate {
+            changes.extend(super::explain::changes(plan, &mut self.tools, &self.decoded, self.inner.as_slice())?);
+        }
+        Ok(changes)
+    }
+
+    /// Splits the carried line; its spans go behind the envelope's, or into `inner` where it has to be decoded.
+    fn carried(&mut self, line: &[u8], peeled: Peeled, outer: usize) -> Result<Option<Found>, Reject> {
+        let value = line.get(peeled.start..peeled.end).unwrap_or_default();
+        let stream = usize::from(memchr::memmem::find(line.get(..peeled.start).unwrap_or_default(), b" stderr ").is_some());
+        let joined = peeled.partial || self.pending.get(stream).is_some_and(|pending| !pending.is_empty());
+        self.decoded.clear();
+        self.origin.clear();
+        if peeled.coded {
+            escape::json_with_origin(value, &mut self.decoded, &mut self.origin);
+        }
+        if joined && let Some(pending) = self.pending.get_mut(stream) {
+            pending.extend_from_slice(if peeled.coded { &self.decoded } else { value });
+            if pending.len() > self.max_line {
+                pending.clear();
+                return Err(Reject::TooLong);
+            }
+            if peeled.partial {
+                return Ok(Some(Found { plan: usize::MAX, line: Line::Record }));
+            }
+            self.decoded.clear();
+            self.decoded.append(pending);
+            self.origin.clear();
+        }
+        for (index, plan) in self.plans.iter().enumerate() {
+            let Some(columns) = self.columns.get_mut(index) else { break };
+            let split = if peeled.coded || joined {
+                self.inner.clear();
+                plan.format.split(&self.decoded, columns, &mut self.inner)
+            } else {
+                self.spans.truncate(outer);
+                self.spans.set_base(peeled.start);
+                plan.format.split(value, columns, &mut self.spans)
+            };
+            self.spans.set_base(0);
+            if let Ok(line) = split {
+                return Ok(Some(Found { plan: index, line }));
+            }
+        }
+        self.spans.truncate(outer);
+        Ok(None)
+    }
+
+    fn bare(&mut self, plan: usize, line: &[u8], clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        let Some(plan) = self.plans.get(plan) else { return Err(Reject::Envelope) };
+        if self.output == Output::Json {
+            return ecs::record(plan, &mut self.tools, &mut self.record, &[(line, self.spans.as_slice())], clean);
+        }
+        let mut at = 0;
+        write(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
+        clean.put(line.get(at..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The line of an envelope: what it says itself, and the line that it carries.
+    fn enveloped(&mut self, found: &Found, line: &[u8], peeled: Peeled, clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        // A part of a cut line leaves an empty place; the whole comes with its last part.
+        let empty = found.plan == usize::MAX;
+        let Some(plan) = self.plans.get(if empty { 0 } else { found.plan }) else { return Err(Reject::Envelope) };
+        if let Line::Directive(_) = found.line {
+            return Err(Reject::Envelope);
+        }
+        let separate = peeled.coded || !self.decoded.is_empty();
+        if self.output == Output::Json {
+            if empty {
+                return Ok(());
+            }
+            let mut parts: Vec<(&[u8], &[Span])> = vec![(line, self.spans.as_slice())];
+            if separate {
+                parts.push((&self.decoded, self.inner.as_slice()));
+            }
+            return ecs::record(plan, &mut self.tools, &mut self.record, &parts, clean);
+        }
+        let mut at = 0;
+        if !separate && !empty {
+            write(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
+            clean.put(line.get(at..).unwrap_or_default());
+            return Ok(());
+        }
+        let spans = self.spans.as_slice();
+        let before = spans.iter().position(|span| span.start as usize >= peeled.start).unwrap_or(spans.len());
+        let (front, back) = spans.split_at(before);
+        write(plan, &mut self.tools, line, front, &mut at, clean, tally, None)?;
+        clean.put(line.get(at..peeled.start).unwrap_or_default());
+        if !empty {
+            self.nested.clear();
+            let mut journal = Vec::new();
+            let mut inner_at = 0;
+            write(plan, &mut self.tools, &self.decoded, self.inner.as_slice(), &mut inner_at, &mut self.nested, tally, Some(&mut journal))?;
+            journal.push((self.nested.len(), inner_at, self.decoded.len()));
+            self.nested.put(self.decoded.get(inner_at..).unwrap_or_default());
+            let raw = line.get(peeled.start..peeled.end).unwrap_or_default();
+            put_back(&self.nested, &journal, raw, &self.origin, peeled.coded, clean);
+        }
+        at = peeled.end;
+        write(plan, &mut self.tools, line, back, &mut at, clean, tally, None)?;
+        clean.put(line.get(at..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// A line about the log: its name stays, its value goes through the scan.
+    fn directive(&mut self, line: &[u8], directive: crate::format::Directive, clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        if self.output == Output::Json {
+            return Ok(());
+        }
+        let (name, value) = line.split_at(directive.value.min(line.len()));
+        clean.put(name);
+        if !directive.known {
+            clean.put(b" -");
+            return Ok(());
+        }
+        let value = Value { bytes: value, text: Text::Bare, field: crate::format::Field::Other, next: None, key: b"" };
+        let edit = self.tools.apply(&Act::Scan, value)?;
+        put(edit, value, 0, value.bytes.len(), &self.tools, &mut 0, value.bytes, clean, tally);
+        if edit == Edit::Same {
+            clean.put(value.bytes);
+        } else if let Some(last) = self.tools.hits.last() {
+            clean.put(value.bytes.get(last.end..).unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// Where runs of the decoded line stand in the output: `(output offset, from, to)`.
+type Journal = Vec<(usize, usize, usize)>;
+
+/// Writes the values of `spans` and what stands between them; `at` is how far the line has been written.
+#[inline]
+#[expect(clippy::too_many_arguments, reason = "the hot loop takes its parts by name so that each stays borrowed apart")]
+fn write(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span], at: &mut usize, clean: &mut Clean, tally: &mut Tally, mut journal: Option<&mut Journal>) -> Result<(), Reject> {
+    let mut key: &[u8] = b"";
+    let mut skip_to = 0;
+    for span in spans {
+        let (start, end) = (span.start as usize, span.end as usize);
+        if start < skip_to {
+            continue;
+        }
+        let slot = usize::from(span.slot);
+        let (Some(act), Some(bytes)) = (plan.acts.get(slot), line.get(start..end)) else { return Err(Reject::Envelope) };
+        let value = Value { bytes, text: span.text, field: plan.format.slots().get(slot).map_or(crate::format::Field::Other, |slot| slot.field), next: line.get(end).copied(), key };
+        let edit = match span.text {
+            Text::JsonKey => {
+                key = bytes;
+                tools.apply(&Act::Scan, value)?
+            }
+            Text::JsonNest => match act {
+                Act::Drop => {
+                    skip_to = end;
+                    Edit::Gone
+                }
+                _ => continue,
+            },
+            Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => tools.apply(act, value)?,
+        };
+        if edit == Edit::Same {
+            continue;
+        }
+        if let Some(journal) = journal.as_deref_mut() {
+            // Runs between masks are written without a note: they are escaped again, which says the same.
+            journal.push((clean.len(), *at, start));
+        }
+        put(edit, value, start, end, tools, at, line, clean, tally);
+    }
+    Ok(())
+}
+
+/// Writes what stands before a changed value, and what takes its place.
+#[inline]
+#[expect(clippy::too_many_arguments, reason = "the hot loop takes its parts by name so that each stays borrowed apart")]
+fn put(edit: Edit, value: Value<'_>, start: usize, end: usize, tools: &Tools, at: &mut usize, line: &[u8], clean: &mut Clean, tally: &mut Tally) {
+    match edit {
+        Edit::Same => return,
+        Edit::Gone => {
+            clean.put(line.get(*at..start).unwrap_or_default());
+            match value.text {
+                Text::Tail => {}
+                Text::JsonScalar | Text::JsonNest => clean.put(b"null"),
+                Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonKey => clean.put(b"-"),
+            }
+        }
+        Edit::Piece => {
+            clean.put(line.get(*at..start).unwrap_or_default());
+            clean.put(&tools.piece);
+        }
+        Edit::Masked => {
+            tally.masked += tools.hits.len() as u64;
+            for hit in &tools.hits {
+                clean.put(line.get(*at..start + hit.start).unwrap_or_default());
+                clean.put(b"-");
+                *at = start + hit.end;
+            }
+            clean.put(line.get(*at..end).unwrap_or_default());
+        }
+    }
+    *at = end;
+}
+
+/// Puts a scrubbed line back into the JSON string that carried it: runs that were copied come from the raw string, so that
+/// its own way of escaping stays; everything else is escaped.
+fn put_back(nested: &Clean, journal: &Journal, raw: &[u8], origin: &[u32], coded: bool, clean: &mut Clean) {
+    let bytes = nested.as_bytes();
+    if !coded {
+        clean.put(bytes);
+        return;
+    }
+    let mut at = 0;
+    for (offset, from, to) in journal {
+        escape::to_json(bytes.get(at..*offset).unwrap_or_default(), clean.buffer());
+        match (origin.get(*from), origin.get(*to)) {
+            (Some(start), Some(end)) => clean.put(raw.get(*start as usize..*end as usize).unwrap_or_default()),
+            _ => escape::to_json(bytes.get(*offset..*offset + (to - from)).unwrap_or_default(), clean.buffer()),
+        }
+        at = offset + (to - from);
+    }
+    escape::to_json(bytes.get(at..).unwrap_or_default(), clean.buffer());
+}

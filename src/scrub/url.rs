@@ -1,0 +1,101 @@
+//! Referrers, queries and cookies: what stays of values that have parts.
+
+use super::action::{Names, Simple};
+use crate::format::request::{authority_len, query_start, scheme};
+use std::ops::Range;
+
+/// The parts of a referrer.
+pub(crate) struct Referrer {
+    /// `scheme://`, as it is written.
+    pub scheme: usize,
+    /// Host and port, without user information.
+    pub host: Range<usize>,
+    /// Path, without query and fragment.
+    pub path: Range<usize>,
+}
+
+impl Referrer {
+    /// Cuts an absolute URL; `None` for anything else.
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        let scheme = scheme(value)?;
+        let rest = value.get(scheme..)?;
+        let end = scheme + authority_len(rest);
+        let authority = value.get(scheme..end)?;
+        let host = memchr::memrchr(b'@', authority).map_or(scheme, |at| scheme + at + 1);
+        let sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%') || !byte.is_ascii();
+        if host == end || !value.get(host..end)?.iter().all(sane) {
+            return None;
+        }
+        let path = value.get(end..)?;
+        let path = end..end + query_start_or_end(path);
+        Some(Self { scheme, host: host..end, path })
+    }
+}
+
+/// Length of a path up to its query; an encoded solidus belongs to the path.
+fn query_start_or_end(path: &[u8]) -> usize {
+    query_start(path).unwrap_or(path.len())
+}
+
+/// Width of the query's mark: `?`, `#`, `%3F`, `%253F`.
+fn mark(query: &[u8]) -> usize {
+    match query {
+        [b'?' | b'#', ..] => 1,
+        [b'%', b'2', b'5', ..] => 5.min(query.len()),
+        [b'%', ..] => 3.min(query.len()),
+        _ => 0,
+    }
+}
+
+/// What a name in a query or cookie gets.
+pub(crate) fn keep_pairs(value: &[u8], names: &Names, separator: u8, mut keep: impl FnMut(Range<usize>)) {
+    let mut at = mark(value);
+    for pair in value.get(at..).unwrap_or_default().split(|byte| *byte == separator) {
+        let blanks = pair.iter().take_while(|byte| **byte == b' ').count();
+        let trimmed = pair.get(blanks..).unwrap_or_default();
+        let name = trimmed.iter().position(|byte| *byte == b'=').map_or(trimmed, |end| trimmed.get(..end).unwrap_or_default());
+        if !trimmed.is_empty() && names.decide(name) == Simple::Keep {
+            keep(at + blanks..at + pair.len());
+        }
+        at += pair.len() + 1;
+    }
+}
+
+/// The mark of a query, to be written in front of what stays.
+pub(crate) fn query_mark(value: &[u8]) -> &[u8] {
+    value.get(..mark(value)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn referrers_are_cut() {
+        let show = |value: &str| Referrer::parse(value.as_bytes()).map(|url| (value[..url.scheme].to_owned(), value[url.host].to_owned(), value[url.path].to_owned()));
+        let own = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
+        assert_eq!(show("https://user:pw@www.example.com:8080/a/b?c=d#e"), own("https://", "www.example.com:8080", "/a/b"));
+        assert_eq!(show("http://example.com"), own("http://", "example.com", ""));
+        assert_eq!(show("https%3A%2F%2Fr.example%2Fa%3Fb"), own("https%3A%2F%2F", "r.example", "%2Fa"));
+        assert_eq!(show(r"http:\/\/r.example\/a?b"), own(r"http:\/\/", "r.example", r"\/a"));
+        assert_eq!(show("android-app://com.example.app/"), own("android-app://", "com.example.app", "/"));
+        for other in ["-", "", "/relative", "${jndi:ldap://x}", "http://", "http:// x/"] {
+            assert_eq!(show(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn pairs_stay_by_name() {
+        let names = Names { default: Simple::Drop, names: BTreeMap::from([("page".to_owned(), Simple::Keep)]) };
+        let show = |value: &str, separator: u8| {
+            let mut kept = Vec::new();
+            keep_pairs(value.as_bytes(), &names, separator, |range| kept.push(value[range].to_owned()));
+            kept.join("&")
+        };
+        assert_eq!(show("?id=1&page=2&x&Page=3", b'&'), "page=2&Page=3");
+        assert_eq!(show("page=2", b'&'), "page=2");
+        assert_eq!(show("%3Fid=1&page=2", b'&'), "page=2");
+        assert_eq!(show("a=1; page=x; b", b';'), "page=x");
+    }
+}

@@ -1,0 +1,62 @@
+//! The only folder that opens files: raw bytes come in through [`source`], clean bytes go out through [`sink`].
+//!
+//! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
+
+pub mod sink;
+pub mod source;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An I/O error with its verb and path.
+#[derive(Debug)]
+pub struct StoreError {
+    /// What was tried: `read`, `write`, `open` …
+    pub verb: &'static str,
+    /// On what; `stdin` and `stdout` are names too.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// Why an operation failed.
+#[derive(Debug)]
+pub enum Cause {
+    /// The system said no.
+    Io(io::Error),
+    /// The compressed stream is damaged or ends early.
+    Damaged(io::Error),
+    /// The operation would destroy or expose something.
+    Refused {
+        /// What is wrong.
+        why: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self { verb, path, cause: Cause::Io(error) }
+    }
+
+    /// Nobody reads any more: a quiet end.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(&self.cause, Cause::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.cause {
+            Cause::Io(error) => write!(f, "cannot {} {path}: {error}", self.verb),
+            Cause::Damaged(error) => write!(f, "{path} is damaged or cut short: {error}\nwhat was readable in front of the damage is written; get an undamaged copy and run again"),
+            Cause::Refused { why, remedy } => write!(f, "{path}: {why}\n{remedy}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}

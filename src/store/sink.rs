@@ -1,0 +1,195 @@
+//! Clean bytes out: encoded in independent frames, appended under a lock.
+
+use super::{Cause, StoreError};
+use crate::scrub::{Clean, Quarantined};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Clean bytes that one compressed frame holds, unless the input pauses.
+pub const FRAME: usize = 1024 * 1024;
+
+/// How the output is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip members of this level, 1 to 9.
+    Gzip(u32),
+    /// zstd frames of this level, 1 to 19, with checksum.
+    Zstd(i32),
+}
+
+/// Compresses one frame at a time; one per thread.
+pub struct Encoder {
+    compress: Compress,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+/// An encoded frame: whole clean lines.
+#[derive(Debug, Default)]
+pub struct Frame {
+    bytes: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder.
+    pub fn new(compress: Compress) -> Result<Self, StoreError> {
+        let zstd = match compress {
+            Compress::Zstd(level) => {
+                let build = || {
+                    let mut zstd = zstd::bulk::Compressor::new(level)?;
+                    zstd.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
+                    Ok(zstd)
+                };
+                Some(build().map_err(StoreError::io("compress", Path::new("output")))?)
+            }
+            Compress::None | Compress::Gzip(_) => None,
+        };
+        Ok(Self { compress, zstd })
+    }
+
+    /// Encodes the lines as one frame in place of what `frame` held.
+    pub fn encode(&mut self, clean: &Clean, frame: &mut Frame) -> Result<(), StoreError> {
+        frame.bytes.clear();
+        let bytes = clean.as_bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let failed = StoreError::io("compress", Path::new("output"));
+        match (self.compress, &mut self.zstd) {
+            (Compress::Zstd(_), Some(zstd)) => {
+                frame.bytes.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+                zstd.compress_to_buffer(bytes, &mut frame.bytes).map(drop).map_err(failed)
+            }
+            (Compress::Gzip(level), _) => {
+                let mut gzip = flate2::write::GzEncoder::new(std::mem::take(&mut frame.bytes), flate2::Compression::new(level));
+                gzip.write_all(bytes).and_then(|()| gzip.finish()).map(|done| frame.bytes = done).map_err(failed)
+            }
+            (Compress::None | Compress::Zstd(_), _) => {
+                frame.bytes.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where clean lines go.
+pub struct Sink {
+    file: File,
+    path: PathBuf,
+    /// A file of our own: several writers may append to it.
+    shared: bool,
+    written: u64,
+}
+
+/// What a sink has written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Bytes after compression.
+    pub bytes: u64,
+}
+
+impl Sink {
+    /// Standard output. Refuses to write compressed bytes to a terminal.
+    pub fn stdout(compress: Compress) -> Result<Self, StoreError> {
+        let path = Path::new("stdout");
+        let stdout = io::stdout();
+        if compress != Compress::None && stdout.is_terminal() {
+            return Err(refused(path, "compressed bytes do not belong on a terminal", "name a file with -o, or send the output to one"));
+        }
+        let file = stdout.as_fd().try_clone_to_owned().map_err(StoreError::io("open", path))?;
+        Self::checked(File::from(file), path, false)
+    }
+
+    /// A file: made with mode 0640 if it is not there, else appended to.
+    pub fn append(path: &Path) -> Result<Self, StoreError> {
+        Self::checked(open_append(path, 0o640)?, path, true)
+    }
+
+    /// Refuses a file that is the input as well.
+    fn checked(file: File, path: &Path, shared: bool) -> Result<Self, StoreError> {
+        if let (Ok(output), Ok(input)) = (file.metadata(), rustix::fs::fstat(io::stdin()))
+            && output.is_file()
+            && (output.dev(), output.ino()) == (input.st_dev, input.st_ino)
+        {
+            return Err(refused(path, "the output is the input", "name another file; a raw log is never overwritten"));
+        }
+        Ok(Self { file, path: path.to_owned(), shared, written: 0 })
+    }
+
+    /// Writes plain clean lines.
+    pub fn write(&mut self, clean: &Clean) -> Result<(), StoreError> {
+        self.put(clean.as_bytes())
+    }
+
+    /// Writes an encoded frame.
+    pub fn write_frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
+        self.put(&frame.bytes)
+    }
+
+    /// Whole lines or a whole frame under a lock, so that two may append to one file.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let failed = StoreError::io("write", &self.path);
+        let result = if self.shared {
+            flock(&self.file, FlockOperation::LockExclusive).map_err(io::Error::from).and_then(|()| {
+                let written = self.file.write_all(bytes);
+                flock(&self.file, FlockOperation::Unlock).map_err(io::Error::from).and(written)
+            })
+        } else {
+            self.file.write_all(bytes)
+        };
+        result.map_err(failed)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the output and says what was written. Files are synced.
+    pub fn finish(self) -> Result<Receipt, StoreError> {
+        if self.shared {
+            self.file.sync_data().map_err(StoreError::io("sync", &self.path))?;
+        }
+        Ok(Receipt { bytes: self.written })
+    }
+}
+
+/// Raw lines that did not parse, kept with mode 0600.
+pub struct Quarantine {
+    file: File,
+    path: PathBuf,
+}
+
+impl Quarantine {
+    /// Opens or makes the file; refuses one that others can read.
+    pub fn append(path: &Path) -> Result<Self, StoreError> {
+        let file = open_append(path, 0o600)?;
+        let meta = file.metadata().map_err(StoreError::io("read", path))?;
+        if meta.mode() & 0o077 != 0 && meta.is_file() {
+            return Err(refused(path, "others can read this quarantine file", "run chmod 600 on it: raw lines are kept there"));
+        }
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Writes rejected lines.
+    pub fn write(&mut self, lines: &Quarantined) -> Result<(), StoreError> {
+        self.file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
+    }
+}
+
+fn refused(path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
+    StoreError { verb: "open", path: path.to_owned(), cause: Cause::Refused { why, remedy } }
+}
+
+/// Opens for appending; the mode holds from the first byte.
+fn open_append(path: &Path, mode: u32) -> Result<File, StoreError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::from_raw_mode(mode)).map_err(|errno| StoreError::io("open", path)(errno.into()))?;
+    Ok(File::from(file))
+}

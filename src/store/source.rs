@@ -1,0 +1,327 @@
+//! Raw bytes in: recognises the codec, decodes within bounds, cuts blocks of whole lines.
+
+use super::{Cause, StoreError};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Bytes that one block holds unless a line is longer.
+pub const BLOCK: usize = 512 * 1024;
+
+/// The largest window that a zstd stream may ask for, as a power of two: 128 MiB.
+const WINDOW_LOG: u32 = 27;
+
+/// Memory that an xz stream may ask for, in bytes.
+const XZ_MEMORY: u64 = 128 * 1024 * 1024;
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    Plain,
+    /// RFC 1952, any number of members.
+    Gzip,
+    /// RFC 8878, any number of frames.
+    Zstd,
+    /// bzip2, any number of streams.
+    Bzip2,
+    /// xz, any number of streams.
+    Xz,
+}
+
+impl Codec {
+    /// Recognises a codec by its magic bytes.
+    pub fn sniff(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A skippable frame in front of the first real one.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Self::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Self::Xz,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Tells a reader to end at the next line; set from a signal.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Ends the reading.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to end.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// The undecoded bytes: counted, and interruptible where the descriptor is a pipe.
+struct Wire {
+    file: File,
+    wake: Option<File>,
+    stop: Stop,
+    read: Arc<AtomicU64>,
+}
+
+impl Wire {
+    /// Whether a read would block now.
+    fn is_idle(file: BorrowedFd<'_>) -> bool {
+        let mut fds = [PollFd::new(&file, PollFlags::IN)];
+        matches!(poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stop.is_stopped() {
+                return Ok(0);
+            }
+            if let Some(wake) = &self.wake {
+                // A signal that comes between the check above and the read below wakes this instead.
+                let mut fds = [PollFd::new(&self.file, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+                match poll(&mut fds, None) {
+                    Ok(_) if self.stop.is_stopped() => return Ok(0),
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                if fds.first().is_some_and(|fd| fd.revents().is_empty()) {
+                    continue;
+                }
+            }
+            match self.file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => {
+                    if let Ok(count) = other {
+                        self.read.fetch_add(count as u64, Ordering::Relaxed);
+                    }
+                    return other;
+                }
+            }
+        }
+    }
+}
+
+/// A stream of raw lines.
+pub struct Source {
+    reader: Box<dyn Read + Send>,
+    path: PathBuf,
+    codec: Codec,
+    poll: Option<File>,
+    stop: Stop,
+    read: Arc<AtomicU64>,
+    /// Bytes behind the last whole line of the block before.
+    rest: Vec<u8>,
+    max_line: usize,
+    /// Inside a line that is too long: skip to its end.
+    skipping: bool,
+    ended: bool,
+}
+
+/// What a call for a block gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// A block of whole lines; more follows at once.
+    Block,
+    /// A block of whole lines (or none); the input pauses.
+    Pause,
+    /// A line longer than the limit begins behind this block; its bytes are skipped.
+    TooLong,
+    /// The last block.
+    End,
+}
+
+impl Source {
+    /// Standard input.
+    pub fn stdin(stop: &Stop, wake: Option<File>, max_line: usize) -> Result<Self, StoreError> {
+        let path = Path::new("stdin");
+        let file = io::stdin().as_fd().try_clone_to_owned().map_err(StoreError::io("open", path))?;
+        Self::new(File::from(file), path, stop, wake, max_line)
+    }
+
+    /// A file.
+    pub fn open(path: &Path, stop: &Stop, max_line: usize) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Err(StoreError { verb: "read", path: path.to_owned(), cause: Cause::Refused { why: "this is a directory", remedy: "name a file" } });
+        }
+        Self::new(file, path, stop, None, max_line)
+    }
+
+    fn new(file: File, path: &Path, stop: &Stop, wake: Option<File>, max_line: usize) -> Result<Self, StoreError> {
+        let regular = file.metadata().is_ok_and(|meta| meta.is_file());
+        let poll = if regular { None } else { Some(file.try_clone().map_err(StoreError::io("read", path))?) };
+        let read = Arc::new(AtomicU64::new(0));
+        let mut wire = Wire { file, wake: wake.filter(|_| !regular), stop: stop.clone(), read: Arc::clone(&read) };
+        // The first read of a slow pipe may bring less than a magic number.
+        let mut head = vec![0; 8192];
+        let mut filled = 0;
+        loop {
+            let count = wire.read(head.get_mut(filled..).unwrap_or_default()).map_err(StoreError::io("read", path))?;
+            filled += count;
+            let known = head.get(..filled).unwrap_or_default();
+            let maybe = matches!(known.first(), Some(0x1f | 0x28 | b'B' | 0xfd | 0x50..=0x5f));
+            if count == 0 || filled >= 6 || !maybe || known.contains(&b'\n') {
+                break;
+            }
+        }
+        head.truncate(filled);
+        let codec = Codec::sniff(&head);
+        let reader = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
+        Ok(Self { reader, path: path.to_owned(), codec, poll, stop: stop.clone(), read, rest: Vec::new(), max_line, skipping: false, ended: false })
+    }
+
+    /// How the stream is compressed.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Undecoded bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Fills `block` with whole lines, about `capacity` bytes of them. On an error, `block` holds the whole lines in front of it.
+    pub fn fill(&mut self, block: &mut Block, capacity: usize) -> Result<Filled, StoreError> {
+        block.restart(&mut self.rest);
+        // End of the last whole line, and how far its search has come.
+        let (mut lines, mut searched) = (0, 0);
+        loop {
+            if self.skipping {
+                self.skipping = !block.skip_line();
+                (lines, searched) = (0, 0);
+            }
+            if let Some(at) = memchr::memrchr(b'\n', block.as_bytes().get(searched..).unwrap_or_default()) {
+                lines = searched + at + 1;
+            }
+            searched = block.len;
+            if !self.skipping && block.len - lines > self.max_line {
+                // The line's beginning is not needed: it will be counted, not read.
+                block.len = lines;
+                self.skipping = true;
+                return Ok(Filled::TooLong);
+            }
+            if self.stop.is_stopped() || self.ended {
+                // An interrupted last line is not whole.
+                block.len = if self.ended && !self.stop.is_stopped() { block.len } else { lines };
+                return Ok(Filled::End);
+            }
+            let pause = lines > 0 && block.len < capacity && self.poll.as_ref().is_some_and(|file| Wire::is_idle(file.as_fd()));
+            if pause || (block.len >= capacity && lines > 0) {
+                self.rest.extend_from_slice(block.as_bytes().get(lines..).unwrap_or_default());
+                block.len = lines;
+                return Ok(if pause { Filled::Pause } else { Filled::Block });
+            }
+            if let Err(error) = self.read_some(block, capacity) {
+                block.len = lines;
+                self.ended = true;
+                return Err(error);
+            }
+        }
+    }
+
+    fn read_some(&mut self, block: &mut Block, capacity: usize) -> Result<(), StoreError> {
+        match self.reader.read(block.room(capacity)) {
+            Ok(count) => {
+                block.len += count;
+                self.ended = count == 0;
+                Ok(())
+            }
+            Err(error) if self.stop.is_stopped() || error.kind() == io::ErrorKind::Interrupted => {
+                drop(error);
+                Ok(())
+            }
+            Err(error) => {
+                let cause = if self.codec == Codec::Plain { Cause::Io(error) } else { Cause::Damaged(error) };
+                Err(StoreError { verb: "read", path: self.path.clone(), cause })
+            }
+        }
+    }
+}
+
+/// Whole lines in a buffer that is reused.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Longer than what is filled, so that nothing is cleared twice.
+    buffer: Vec<u8>,
+    len: usize,
+}
+
+impl Block {
+    /// The lines.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    fn restart(&mut self, rest: &mut Vec<u8>) {
+        self.len = rest.len();
+        if self.buffer.len() < rest.len() {
+            self.buffer.resize(rest.len(), 0);
+        }
+        if let Some(front) = self.buffer.get_mut(..rest.len()) {
+            front.copy_from_slice(rest);
+        }
+        rest.clear();
+    }
+
+    /// Room behind what is filled.
+    fn room(&mut self, capacity: usize) -> &mut [u8] {
+        let room = capacity.saturating_sub(self.len).clamp(64 * 1024, BLOCK);
+        if self.buffer.len() < self.len + room {
+            self.buffer.resize(self.len + room, 0);
+        }
+        self.buffer.get_mut(self.len..self.len + room).unwrap_or_default()
+    }
+
+    /// Drops bytes up to a line's end; false if it has not come yet.
+    fn skip_line(&mut self) -> bool {
+        let end = memchr::memchr(b'\n', self.as_bytes()).map(|at| at + 1);
+        let skipped = end.unwrap_or(self.len);
+        self.buffer.copy_within(skipped..self.len, 0);
+        self.len -= skipped;
+        end.is_some()
+    }
+}
+
+/// The decoder of a codec. Every one reads all members, and ends in an error where the stream is cut.
+fn decoder(codec: Codec, wire: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut buffered = BufReader::with_capacity(128 * 1024, wire);
+    Ok(match codec {
+        Codec::Plain => Box::new(Plain(buffered)),
+        Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered)),
+        Codec::Zstd => {
+            buffered.fill_buf()?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
+            decoder.window_log_max(WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+        Codec::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(buffered)),
+        Codec::Xz => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED).map_err(io::Error::other)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(buffered, stream))
+        }
+    })
+}
+
+/// Plain bytes: reads go past the buffer once it is empty.
+struct Plain<R>(BufReader<R>);
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.buffer().is_empty() { self.0.get_mut().read(buffer) } else { self.0.read(buffer) }
+    }
+}
