@@ -4,6 +4,9 @@ mod class;
 #[cfg(test)]
 mod generate;
 mod lists;
+#[cfg(test)]
+mod literals;
+mod name;
 mod patterns;
 mod seen;
 mod words;
@@ -71,9 +74,9 @@ fn reduce(agent: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
     }
     let Some(product) = product else { return };
     let family_end = out.len();
-    if is_major(product.major, out.get(from..).unwrap_or_default()) {
+    if let Some(major) = major(&product, out.get(from..).unwrap_or_default()) {
         out.push(b'/');
-        out.extend_from_slice(product.major);
+        out.extend_from_slice(major);
     }
     out.extend_from_slice(b" (");
     let system_start = out.len();
@@ -90,9 +93,11 @@ fn reduce(agent: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
     out.push(b')');
 }
 
-fn is_major(major: &[u8], family: &[u8]) -> bool {
+fn major<'a>(product: &Hit<'a>, family: &[u8]) -> Option<&'a [u8]> {
+    let major = product.major.split(|&byte| byte == b'.').next()?;
     let fits = (1..=MAJOR_DIGITS_MAX).contains(&major.len());
-    fits && major.iter().all(u8::is_ascii_digit) && !MODEL_FAMILIES.contains(&family)
+    (fits && major.iter().all(u8::is_ascii_digit) && !MODEL_FAMILIES.contains(&family))
+        .then_some(major)
 }
 
 /// Whether there is a name to write: what a pattern captured may not be one.
@@ -100,7 +105,7 @@ fn write_name(hit: &Hit<'_>, out: &mut Vec<u8>) -> bool {
     let (before, after) = hit.name;
     let captured = match after {
         None => Some(&[][..]),
-        Some(_) if hit.open => class::name(hit.captured),
+        Some(_) if hit.open => name::name(hit.captured),
         Some(_) => Some(hit.captured).filter(|text| !text.is_empty()),
     };
     let Some(captured) = captured else {

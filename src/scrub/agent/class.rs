@@ -182,7 +182,12 @@ pub(super) fn class(family: &[u8], system: &[u8]) -> &'static str {
 
 fn is_bot(family: &[u8]) -> bool {
     let starts = BOT_STARTS.iter().any(|start| family.starts_with(start));
-    (starts && family != b"Yandex Browser") || BOT_WORDS.are_in(family) || is_listed(family)
+    (starts && family != b"Yandex Browser") || has_bot_word(family) || is_listed(family)
+}
+
+/// Whether one of the words by which programs are named is in `text`.
+pub(super) fn has_bot_word(text: &[u8]) -> bool {
+    BOT_WORDS.are_in(text)
 }
 
 fn is_listed(family: &[u8]) -> bool {
@@ -216,68 +221,6 @@ pub(super) fn looks_like_bot(agent: &[u8], family: &[u8]) -> bool {
         | b"Safari" => BOT_BROWSER_WORDS.are_in(agent) && !CUBOT.are_in(agent),
         _ => false,
     }
-}
-
-/// The longest name that is taken from an agent.
-const NAME_BYTES_MAX: usize = 64;
-
-/// The captured text, if it may be a name: neither a version, a serial, a device nor an address is in it.
-pub(super) fn name(captured: &[u8]) -> Option<&[u8]> {
-    let text = captured.trim_ascii();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" -_.!:[]%'+&".contains(byte);
-    let version =
-        |three: &[u8]| matches!(three, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
-    if text.is_empty()
-        || text.len() > NAME_BYTES_MAX
-        || !text.iter().all(plain)
-        || text.windows(3).any(version)
-    {
-        return None;
-    }
-    let mut room = [b' '; NAME_BYTES_MAX];
-    let words = unescape(text, &mut room)?
-        .split(|&byte| byte == b' ')
-        .filter(|word| !word.is_empty());
-    let count = words.clone().count();
-    let total: usize = words.clone().map(digits).sum();
-    (count <= 6 && total <= 4 && words.clone().all(is_word)).then_some(text)
-}
-
-/// Undoes percent escapes, as in `Mark%20Levin%20Show`; other than letters and digits become spaces, if they may
-/// stand in a name.
-fn unescape<'a>(text: &[u8], room: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a [u8]> {
-    let mut rest = text;
-    let mut len = 0;
-    for place in room.iter_mut() {
-        let Some((&first, behind)) = rest.split_first() else {
-            break;
-        };
-        (*place, rest) = match (first, behind) {
-            (b'%', [high, low, after @ ..]) => (escaped(*high, *low)?, after),
-            _ => (first, behind),
-        };
-        len += 1;
-    }
-    room.get(..len)
-}
-
-fn escaped(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let byte = (digit(high)? * 16 + digit(low)?) as u8;
-    match byte {
-        _ if byte.is_ascii_alphanumeric() => Some(byte),
-        b' ' | b'!' | b'&' | b'\'' | b'(' | b')' | b'+' | b',' | b'-' | b':' | 0x80.. => Some(b' '),
-        _ => None,
-    }
-}
-
-/// Digits stand in a word of a name as in `360Spider`, `m65bot` or `KNBR 680`, not as in `SM-G991B`.
-fn is_word(word: &[u8]) -> bool {
-    digits(word) <= 1 || word.iter().all(u8::is_ascii_digit) || BOT_WORDS.are_in(word)
-}
-
-fn digits(word: &[u8]) -> usize {
-    word.iter().filter(|byte| byte.is_ascii_digit()).count()
 }
 
 #[cfg(test)]
@@ -320,43 +263,6 @@ mod tests {
                 "{family} on {system}"
             );
         }
-    }
-
-    #[test]
-    fn names_are_taken() {
-        for text in [
-            "360Spider",
-            "m65bot",
-            "Screaming Frog SEO Spider",
-            "KNBR%20680",
-            "envolk[ITS]spider",
-        ] {
-            assert_eq!(name(text.as_bytes()), Some(text.as_bytes()), "{text}");
-        }
-        assert_eq!(name(b" A bot "), Some(&b"A bot"[..]));
-    }
-
-    #[test]
-    fn what_may_tell_one_person_from_another_is_not_a_name() {
-        let not = [
-            "",
-            "SM-G991B Bot",
-            "Foo 1.2 bot",
-            "bot 192.0.2.7",
-            "anna@example.org bot",
-            "4f9d2c81-bot",
-            "Bot 20240131",
-            "/srv/bot",
-            "a b c d e f bot",
-            "Bot\u{e9}",
-            "Bot\"x",
-            "%34%39%31%32%30 bot",
-            "anna%40example.org bot",
-        ];
-        for text in not {
-            assert_eq!(name(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(name(&[b'a'; NAME_BYTES_MAX + 1]), None);
     }
 
     #[test]

@@ -341,8 +341,15 @@ fn bucket(window: [u8; 3]) -> usize {
 /// For each literal the window by which it is found: one that agents do not have anyway.
 fn windows(literals: &[&[u8]]) -> Vec<(u32, u32)> {
     let mut load = vec![0_u32; 1 << BUCKETS_LOG2];
+    let mut add = |bucket: usize, weight| match load.get_mut(bucket) {
+        Some(sum) => {
+            *sum += weight;
+            *sum
+        }
+        None => 0,
+    };
     for window in COMMON.array_windows::<3>() {
-        load[bucket(*window)] += 1000;
+        add(bucket(*window), 1000);
     }
     let mut pairs = Vec::with_capacity(literals.len());
     for (id, literal) in literals.iter().enumerate() {
@@ -350,9 +357,9 @@ fn windows(literals: &[&[u8]]) -> Vec<(u32, u32)> {
             .array_windows::<3>()
             .map(|window| bucket(*window))
             .enumerate();
-        let best = windows.take(256).min_by_key(|&(_, bucket)| load[bucket]);
+        let best = windows.take(256).min_by_key(|&(_, bucket)| add(bucket, 0));
         if let Some((offset, bucket)) = best {
-            load[bucket] += 1;
+            add(bucket, 1);
             pairs.push((bucket as u32, (id << 8 | offset) as u32));
         }
     }

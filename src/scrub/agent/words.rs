@@ -1,6 +1,6 @@
 //! Finds the first of a few words in a short text.
 
-/// Words, with a mark for each pair of bytes that one of them begins with: most of a text is passed by these.
+/// Words, none of them empty, with a mark for each pair of bytes that one of them begins with: most of a text is passed by these.
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
     all: &'a [&'a [u8]],
@@ -13,10 +13,13 @@ impl<'a> Words<'a> {
         let mut pairs = [0; 32];
         let mut rest = all;
         while let [word, behind @ ..] = rest {
-            match word {
-                [first, second, ..] => pairs[mark(*first)] |= 1 << mark(*second),
-                [first] => pairs[mark(*first)] = u32::MAX,
-                [] => pairs = [u32::MAX; 32],
+            let (first, seconds) = match word {
+                [first, second, ..] => (*first, 1 << mark(*second)),
+                [first] => (*first, u32::MAX),
+                [] => (0, 0),
+            };
+            if let [pair, ..] = pairs.split_at_mut(mark(first)).1 {
+                *pair |= seconds;
             }
             rest = behind;
         }
@@ -25,7 +28,7 @@ impl<'a> Words<'a> {
 
     /// Where the first of the words is.
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
-        self.position(text, |rest, word| rest.starts_with(word))
+        self.position(text, <[u8]>::starts_with)
     }
 
     /// Whether one of the words, which are in lower case, is in `text` in any case.
@@ -41,7 +44,8 @@ impl<'a> Words<'a> {
         let mut rest = text;
         while let Some((&first, behind)) = rest.split_first() {
             let second = behind.first().copied().unwrap_or_default();
-            let marked = self.pairs[mark(first)] >> mark(second) & 1 == 1;
+            let seconds = self.pairs.get(mark(first)).copied().unwrap_or_default();
+            let marked = seconds >> mark(second) & 1 == 1;
             if marked && self.all.iter().any(|word| begins(rest, word)) {
                 return Some(text.len() - rest.len());
             }
