@@ -20,25 +20,36 @@ pub struct Score {
 pub fn rank(sample: &[u8]) -> Vec<Score> {
     let lines: Vec<&[u8]> = lines(sample).take(LINES).collect();
     let mut spans = Spans::default();
-    let mut ranked: Vec<Score> = named()
+    // Lines that no format before this one in the list splits: what tells formats apart that share layouts.
+    let mut taken = vec![false; lines.len()];
+    let mut ranked: Vec<(usize, Score)> = named()
         .all()
         .map(|format| {
             let mut columns = Columns::default();
             let mut fit = 0_usize;
-            let mut judged = 0_usize;
-            for line in &lines {
-                match fits(&format, line, &mut columns, &mut spans) {
-                    Some(Line::Record) => fit += 1,
-                    Some(Line::Directive(_)) => continue,
-                    None => {}
+            let mut own = 0_usize;
+            for (line, taken) in lines.iter().zip(&mut taken) {
+                if fits(&format, line, &mut columns, &mut spans).is_some() {
+                    fit += 1;
+                    own += usize::from(!*taken);
+                    *taken = true;
                 }
-                judged += 1;
             }
-            Score { format, score: if judged == 0 { 0.0 } else { fit as f64 / judged as f64 } }
+            // What takes any object comes after what knows its keys.
+            let own = if format.name() == "json" { 0 } else { own };
+            (own, Score { score: if lines.is_empty() { 0.0 } else { fit as f64 / lines.len() as f64 }, format })
         })
         .collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-    ranked
+    // Combined, common and what somebody appended to them are one layout in three lengths.
+    let credit = |ranked: &[(usize, Score)], name: &str| ranked.iter().find(|(_, fit)| fit.format.name() == name).map_or(0, |(own, _)| *own);
+    let shorter_and_longer = credit(&ranked, "common") + credit(&ranked, "combined-extended");
+    if let Some((own, _)) = ranked.iter_mut().find(|(own, fit)| *own > 0 && fit.format.name() == "combined") {
+        *own += shorter_and_longer;
+    }
+    ranked.sort_by_key(|(own, fit)| (std::cmp::Reverse(*own), fit.format.name() == "json"));
+    // A format that fits nothing stands behind the one that takes any object.
+    ranked.sort_by_key(|(_, fit)| fit.score == 0.0);
+    ranked.into_iter().map(|(_, fit)| fit).collect()
 }
 
 /// What the line is in this format, bare or within an envelope.

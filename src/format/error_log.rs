@@ -19,7 +19,7 @@ pub(crate) struct ErrorSlots {
     host: u16,
     request: u16,
     url: u16,
-    server: u16,
+    upstream: u16,
     referrer: u16,
 }
 
@@ -37,7 +37,7 @@ impl ErrorSlots {
             host: add(Field::Host, ""),
             request: add(Field::Request, ""),
             url: add(Field::Url, "subrequest"),
-            server: add(Field::Server, "upstream"),
+            upstream: add(Field::Url, "upstream"),
             referrer: add(Field::Referrer, ""),
         }
     }
@@ -106,7 +106,7 @@ fn details(slots: &ErrorSlots, line: &[u8], mut at: usize, spans: &mut Spans) ->
             b"server" => (slots.host, Field::Host),
             b"request" => (slots.request, Field::Request),
             b"subrequest" => (slots.url, Field::Url),
-            b"upstream" => (slots.server, Field::Server),
+            b"upstream" => (slots.upstream, Field::Url),
             b"host" => (slots.host, Field::Host),
             b"referrer" => (slots.referrer, Field::Referrer),
             // An unknown pair and what follows it is free text.
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn nginx_errors_are_cut_into_message_and_details() {
         let line = r#"2021/11/18 08:34:27 [error] 31#0: *3 user "a, client: b" was not found, client: 192.0.2.4, server: s.example, request: "GET /x?q=1 HTTP/1.1", upstream: "http://198.51.100.1:80/", host: "h.example", referrer: "https://r.example/"p""#;
-        let expected = "server=error|server=31#0|request_id=3|message=user \"a, client: b\" was not found|client_addr=192.0.2.4|host=s.example|method=GET|path=/x|query=?q=1|protocol=HTTP/1.1|server=http://198.51.100.1:80/|host=h.example|referrer=https://r.example/\"p";
+        let expected = "server=error|server=31#0|request_id=3|message=user \"a, client: b\" was not found|client_addr=192.0.2.4|host=s.example|method=GET|path=/x|query=?q=1|protocol=HTTP/1.1|host=198.51.100.1:80|path=/|host=h.example|referrer=https://r.example/\"p";
         assert_eq!(cut(nginx, line).as_deref(), Ok(expected));
         assert_eq!(cut(nginx, "2021/06/17 19:25:59 [notice] 1#1: signal process started").as_deref(), Ok("server=notice|server=1#1|message=signal process started"));
         assert!(cut(nginx, "2021/06/17 19:25:59 notice 1#1: x").is_err());

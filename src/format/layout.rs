@@ -41,6 +41,8 @@ enum Stop {
     Quote,
     /// First occurrence of the whole literal.
     Literal,
+    /// First slash, which belongs to the next value: `$host$request_uri`.
+    Slash,
     /// The rest of the line.
     End,
 }
@@ -49,6 +51,8 @@ enum Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Address,
+    /// An address behind the virtual host: without one the host would be the client's.
+    AddressOnly,
     Host,
     Method,
     Number,
@@ -111,7 +115,8 @@ impl Layout {
         let mut head: Vec<u8> = Vec::new();
         let mut steps: Vec<Step> = Vec::new();
         let mut touching = false;
-        for piece in pieces {
+        let mut hosts = false;
+        for piece in &join(pieces) {
             match piece {
                 Piece::Literal(text) => {
                     match steps.last_mut() {
@@ -121,13 +126,21 @@ impl Layout {
                     touching = false;
                 }
                 Piece::Slot(slot) => {
-                    if touching {
+                    let path = matches!(slot.field, Field::Url | Field::Path);
+                    if touching && path && steps.last().is_some_and(|step| step.kind == Kind::Host) {
+                        steps.last_mut().map(|step| step.stop = Stop::Slash).unwrap_or_default();
+                    } else if touching {
                         return Err("two values stand side by side, and nothing says where the first ends");
                     }
                     let quoted = steps.last().map_or(&head[..], |step| &step.literal).ends_with(b"\"");
                     let text = if quoted { Text::Quoted } else { Text::Bare };
                     let slot_index = register(slots, slot);
-                    steps.push(Step { slot: slot_index, kind: Kind::of(slot.field), text, stop: Stop::End, literal: Box::default() });
+                    let kind = match Kind::of(slot.field) {
+                        Kind::Address if hosts => Kind::AddressOnly,
+                        kind => kind,
+                    };
+                    hosts |= slot.field == Field::Host;
+                    steps.push(Step { slot: slot_index, kind, text, stop: Stop::End, literal: Box::default() });
                     touching = true;
                 }
             }
@@ -137,13 +150,14 @@ impl Layout {
         }
         for step in &mut steps {
             step.stop = match &*step.literal {
+                [] if step.stop == Stop::Slash => Stop::Slash,
                 [] => Stop::End,
                 [b'"', ..] if step.text == Text::Quoted => Stop::Quote,
                 [byte] => Stop::Byte(*byte),
                 _ => Stop::Literal,
             };
             // A blank ends the value even where more literal follows only if values of that kind hold none.
-            if step.text == Text::Quoted && step.stop != Stop::Quote {
+            if step.text == Text::Quoted && !matches!(step.stop, Stop::Quote | Stop::Slash) {
                 step.text = Text::Bare;
             }
         }
@@ -161,7 +175,8 @@ impl Layout {
                 Kind::Request => request::request(line, at, end, step.slot, step.text, spans),
                 Kind::Url => request::url(line, at, end, step.slot, step.text, spans),
                 kind => {
-                    if !kind.accepts(value) {
+                    let bare = step.text == Text::Bare && !matches!(step.stop, Stop::End);
+                    if !kind.accepts(value) || (bare && kind == Kind::List && holds_blank(value)) {
                         return Err(Mismatch::Value);
                     }
                     spans.push(at, end, step.slot, step.text);
@@ -178,6 +193,7 @@ impl Layout {
         let rest = line.get(at..)?;
         match step.stop {
             Stop::End => Some((line.len(), line.len())),
+            Stop::Slash => memchr(b'/', rest).map(|found| (at + found, at + found)),
             Stop::Byte(b' ') if self.loose => {
                 let mut end = at + rest.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
                 if step.kind.is_list() {
@@ -267,6 +283,46 @@ fn list_end(line: &[u8], start: usize, mut end: usize) -> Option<usize> {
     }
 }
 
+/// A blank that does not belong to a list: a bare value has none.
+fn holds_blank(value: &[u8]) -> bool {
+    memchr::memchr_iter(b' ', value).any(|at| !matches!(at.checked_sub(1).and_then(|before| value.get(before)), Some(b',' | b':')) && value.get(at + 1) != Some(&b':'))
+}
+
+/// nginx writes a URL in parts: `$uri$is_args$args` is one.
+fn join(pieces: &[Piece]) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    let mut rest = pieces;
+    while let Some((piece, after)) = rest.split_first() {
+        let name = |piece: Option<&Piece>| match piece {
+            Some(Piece::Slot(slot)) => slot.field,
+            _ => Field::Message,
+        };
+        let mark = matches!(after.first(), Some(Piece::Slot(slot)) if &*slot.name == "is_args") || matches!(after.first(), Some(Piece::Literal(text)) if text == b"?");
+        if matches!(piece, Piece::Slot(slot) if slot.field == Field::Path) && mark && name(after.get(1)) == Field::Query {
+            joined.push(Piece::Slot(Slot { field: Field::Url, name: Box::default() }));
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            joined.push(piece.clone());
+            rest = after;
+        }
+    }
+    joined
+}
+
+/// One number of a list: `-`, or digits with a fraction and a unit.
+fn is_number(one: &[u8]) -> bool {
+    let one = one.strip_prefix(b"+").unwrap_or(one);
+    if matches!(one, b"-" | b"-1" | b"") {
+        return true;
+    }
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let one = one.strip_prefix(b"-").unwrap_or(one);
+    let whole = digits(one);
+    let rest = one.get(whole..).unwrap_or_default();
+    let rest = rest.strip_prefix(b".").map_or(rest, |fraction| fraction.get(digits(fraction)..).unwrap_or_default());
+    whole > 0 && (rest.is_empty() || matches!(rest, b"s" | b"ms" | b"us" | b"ns" | b"m" | b"%" | b"K" | b"M"))
+}
+
 /// What may stand in addresses, their ports and zones, and in host names.
 const ADDRESS: [bool; 256] = table(b".:%_-[]\\");
 const HOST: [bool; 256] = table(b".:_-[]*~");
@@ -297,16 +353,26 @@ impl Kind {
             Self::Address => {
                 !value.is_empty() && (value.iter().all(|byte| ADDRESS[*byte as usize]) || value.starts_with(b"unix:")) && !matches!(value.first(), Some(b'.' | b'%' | b']' | b'_'))
             }
+            Self::AddressOnly => value != b"-" && Self::Address.accepts(value),
             Self::Host => !value.is_empty() && value.iter().all(|byte| HOST[*byte as usize]),
             Self::Method => value == b"-" || (!value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))),
-            Self::Number => !value.is_empty() && value.len() < 64 && value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b',' | b' ' | b':' | b'm' | b's' | b'u' | b'%')),
+            Self::Number => match value {
+                [] => false,
+                short if short.len() <= 20 && short.iter().all(u8::is_ascii_digit) => true,
+                list => list.len() < 128 && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(is_number),
+            },
             Self::Status => match value {
                 b"-" | b"0" => true,
                 [a, b, c] => a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit(),
                 list => list.len() > 3 && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')),
             },
             Self::Time => value == b"-" || time::shape(value).is_some(),
-            Self::User => !value.starts_with(b"- ") && memchr(b'"', value).is_none_or(|at| at > 0 && value.get(at - 1) == Some(&b'\\')),
+            Self::User => {
+                let quote = memchr(b'"', value).is_some_and(|at| at == 0 || value.get(at - 1) != Some(&b'\\'));
+                // A name may hold blanks, but not what looks like more columns.
+                let columns = memchr(b' ', value).is_some() && (value.starts_with(b"- ") || value.ends_with(b" -") || memmem::find(value, b": ").is_some() || memmem::find(value, b" - ").is_some());
+                !quote && !columns
+            }
             Self::Request | Self::Url | Self::List | Self::Any => true,
         }
     }

@@ -24,6 +24,9 @@ struct Entry {
     loose: bool,
     #[serde(default)]
     require: Vec<String>,
+    /// Takes the columns of this entry.
+    #[serde(default)]
+    like: String,
     #[serde(default)]
     default: Vec<String>,
     #[serde(default)]
@@ -84,7 +87,7 @@ impl Named {
 
     fn at(&self, index: usize) -> Option<Arc<Format>> {
         let entry = self.entries.get(index)?;
-        self.compiled.get(index)?.get_or_init(|| compile(entry).ok().map(Arc::new)).clone()
+        self.compiled.get(index)?.get_or_init(|| compile(entry, &self.entries).ok().map(Arc::new)).clone()
     }
 }
 
@@ -92,12 +95,16 @@ fn fields(map: &BTreeMap<String, String>) -> Result<Vec<(String, Field)>, String
     map.iter().map(|(key, field)| Field::named(field).map(|field| (key.clone(), field)).ok_or_else(|| format!("{key}: no field {field}"))).collect()
 }
 
-fn compile(entry: &Entry) -> Result<Format, String> {
+fn compile(entry: &Entry, entries: &[Entry]) -> Result<Format, String> {
     let mut slots: Vec<Slot> = envelope::slots();
     let shape = match entry.kind.as_str() {
         "nginx-error" => Shape::NginxError(ErrorSlots::compile(&mut slots)),
         "apache-error" => Shape::ApacheError(ErrorSlots::compile(&mut slots)),
         _ if !entry.json.is_empty() => Shape::Json(Tree::compile(&fields(&entry.json)?, &entry.require, &mut slots)),
+        _ if !entry.like.is_empty() => {
+            let like = entries.iter().find(|known| known.name == entry.like).ok_or_else(|| format!("{}: no entry {}", entry.name, entry.like))?;
+            Shape::W3c(Names::compile(&fields(&like.w3c)?, &entry.default, &mut slots))
+        }
         _ if !entry.w3c.is_empty() => Shape::W3c(Names::compile(&fields(&entry.w3c)?, &entry.default, &mut slots)),
         _ if !entry.ltsv.is_empty() => Shape::Ltsv(Names::compile(&fields(&entry.ltsv)?, &[], &mut slots)),
         _ => {
@@ -122,7 +129,7 @@ mod tests {
         assert!(toml::from_str::<Data>(include_str!("named.toml")).is_ok());
         assert!(named().entries.len() > 40);
         for entry in &named().entries {
-            let format = match compile(entry) {
+            let format = match compile(entry, &named().entries) {
                 Ok(format) => format,
                 Err(fault) => panic!("{fault}"),
             };

@@ -1,6 +1,6 @@
 //! Tables: W3C extended logs (IIS, CloudFront, Zeek) whose `#Fields:` may change inside a file, and LTSV.
 
-use super::Field;
+use super::{Field, variables};
 use super::layout::{Kind, register};
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
@@ -15,7 +15,9 @@ pub struct Columns(Vec<u16>);
 pub(crate) struct Names {
     /// Sorted by lower-case name.
     known: Vec<(String, u16)>,
-    header: u16,
+    /// A slot for what each header means.
+    headers: Vec<(Field, u16)>,
+    user: u16,
     other: u16,
     fields: Vec<Field>,
     /// Columns of files that have no `#Fields:`.
@@ -24,12 +26,16 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn compile(map: &[(String, Field)], defaults: &[String], slots: &mut Vec<Slot>) -> Self {
-        let mut add = |field: Field, name: &str| register(slots, &Slot { field, name: name.into() });
+        // Where policies decide by name, a column has none: it holds all cookies, or the whole query.
+        let shown = |field: Field, name: &str| if matches!(field, Field::Cookie | Field::Query | Field::Header) { String::new() } else { name.to_owned() };
+        let mut add = |field: Field, name: &str| register(slots, &Slot { field, name: shown(field, name).into() });
         let other = add(Field::Other, "");
-        let header = add(Field::Header, "");
+        let user = add(Field::User, "");
+        let headers = [Field::Header, Field::ClientAddr, Field::ProxiedAddr, Field::User, Field::Cookie, Field::Referrer, Field::UserAgent, Field::Host, Field::RequestId, Field::Session, Field::Tls, Field::Country, Field::Asn, Field::Url];
+        let headers = headers.map(|field| (field, add(field, ""))).to_vec();
         let mut known: Vec<(String, u16)> = map.iter().map(|(name, field)| (name.to_lowercase(), add(*field, name))).collect();
         known.sort();
-        let mut names = Self { known, header, other, fields: slots.iter().map(|slot| slot.field).collect(), defaults: Vec::new() };
+        let mut names = Self { known, headers, user, other, fields: slots.iter().map(|slot| slot.field).collect(), defaults: Vec::new() };
         names.defaults = defaults.iter().filter_map(|line| names.columns(line.as_bytes())).collect();
         names
     }
@@ -38,9 +44,17 @@ impl Names {
         let lower = name.to_ascii_lowercase();
         match self.known.binary_search_by(|(known, _)| known.as_bytes().cmp(&lower)) {
             Ok(found) => self.known.get(found).map_or(self.other, |(_, slot)| *slot),
-            Err(_) if lower.ends_with(b")") && (lower.starts_with(b"cs(") || lower.starts_with(b"sc(")) => self.header,
-            Err(_) => self.other,
+            Err(_) => match lower.strip_suffix(b")").and_then(|rest| rest.strip_prefix(b"cs(").or_else(|| rest.strip_prefix(b"sc("))) {
+                Some(header) => self.header(header),
+                None => self.other,
+            },
         }
+    }
+
+    fn header(&self, name: &[u8]) -> u16 {
+        let field = std::str::from_utf8(name).map_or(Field::Header, variables::header);
+        let found = self.headers.iter().find(|(known, _)| *known == field).or(self.headers.first());
+        found.map_or(self.other, |(_, slot)| *slot)
     }
 
     /// The columns that a `#Fields:` line names.
@@ -63,7 +77,8 @@ impl Names {
                 if field == Field::Time && value.starts_with(b"[") && value.ends_with(b"]") && value.len() > 2 {
                     return self.push(line, start + 1..end - 1, slot, text, spans);
                 }
-                if !(value.is_empty() || Kind::of(field).accepts(value)) {
+                // FTP logs of IIS have `[2]USER` for a method.
+                if !(value.is_empty() || field == Field::Method || Kind::of(field).accepts(value)) {
                     return Err(Mismatch::Value);
                 }
                 spans.push(start, end, slot, text);
@@ -126,6 +141,7 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
     let tab = memchr::memchr(b'\t', line).is_some();
     let blank = |byte: u8| if tab { byte == b'\t' } else { byte == b' ' };
     let mut at = 0;
+    let mut names_user = false;
     for (index, slot) in columns.0.iter().enumerate() {
         let rest = line.get(at..).unwrap_or_default();
         // Oracle's Web Cache puts values with blanks into quotes.
@@ -140,7 +156,12 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
             }
             (at, at + width, if tab { Text::Bare } else { Text::Plus })
         };
-        names.push(line, start..end, *slot, text, spans)?;
+        let field = names.fields.get(usize::from(*slot)).copied();
+        // What FTP's USER and PASS say stands in the column of the path.
+        let value = line.get(start..end).unwrap_or_default();
+        names_user |= field == Some(Field::Method) && (value.ends_with(b"]USER") || value.ends_with(b"]PASS"));
+        let slot = if names_user && field == Some(Field::Path) { names.user } else { *slot };
+        names.push(line, start..end, slot, text, spans)?;
         at = end + usize::from(quoted);
         if index + 1 < columns.0.len() {
             let gap = line.get(at..).unwrap_or_default().iter().take_while(|byte| blank(**byte)).count();

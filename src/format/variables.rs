@@ -241,11 +241,7 @@ const PREFIXES: [(&str, Field); 9] = [
 /// A variable of nginx, without its `$`. Source: the indexes of variables of nginx, of ingress-nginx and of njs.
 pub(crate) fn nginx(variable: &str) -> (Field, Option<&str>) {
     if let Some((_, field)) = VARIABLES.iter().find(|(known, _)| *known == variable) {
-        return match *field {
-            Field::Header => named(Field::Header, variable),
-            Field::Query => named(Field::Query, ""),
-            field => (field, None),
-        };
+        return if matches!(field, Field::Header | Field::Query) { named(*field, variable) } else { (*field, None) };
     }
     if let Some(name) = variable.strip_prefix("http_").filter(|name| !name.is_empty()) {
         return named(header(name), name);
@@ -323,8 +319,8 @@ fn time(format: &str) -> Field {
     let has = |word: &&str| format.contains(*word);
     match format {
         "" | "sec" | "msec" | "usec" => Field::Time,
-        _ if ["%T", "%c", "%s", "%X", "%F", "%D", "%R", "%r", "%+"].iter().any(|word| has(word)) => Field::Time,
-        _ if ["%H", "%M"].iter().all(|word| has(word)) || ["%d", "%Y"].iter().all(|word| has(word)) => Field::Time,
+        _ if ["%T", "%c", "%s", "%X", "%F", "%D", "%R", "%r", "%+"].iter().any(has) => Field::Time,
+        _ if ["%H", "%M"].iter().all(has) || ["%d", "%Y"].iter().all(has) => Field::Time,
         _ => Field::Other,
     }
 }
