@@ -109,6 +109,11 @@ impl Format {
         matches!(self.shape, Shape::Json(_))
     }
 
+    /// Whether splitting checked what values of `field` look like, so that none can be an address.
+    pub(crate) const fn checks(&self, field: Field) -> bool {
+        matches!(self.shape, Shape::Text(_)) && matches!(field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Method | Field::Time)
+    }
+
     /// Whether a line's meaning depends on lines before it.
     pub const fn has_columns(&self) -> bool {
         matches!(self.shape, Shape::W3c(_))

@@ -6,9 +6,10 @@ use super::agent::Agents;
 use super::clean::Reject;
 use super::policy::Policy;
 use super::residual::{Residual, Rules};
+use super::time::Degraded;
 use super::token::Tokens;
 use super::url::{self, Referrer};
-use crate::format::{Field, Slot, Text, escape};
+use crate::format::{Field, Format, Slot, Text, escape};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,7 +25,10 @@ pub(crate) enum Act {
     /// Free text: stays but for what the scan finds.
     Scan,
     Drop,
+    /// One address; where it is none, the line is rejected.
     Address(AddressAct),
+    /// Addresses that somebody reported; where they are none, the value goes.
+    Addresses(AddressAct),
     Time(Precision),
     Detect,
     Template,
@@ -48,7 +52,7 @@ pub(crate) enum AddressAct {
 
 impl Act {
     /// The act of a slot under a policy.
-    pub(crate) fn compile(slot: &Slot, policy: &Policy) -> Self {
+    pub(crate) fn compile(slot: &Slot, policy: &Policy, format: &Format) -> Self {
         // A request line that is none, and a URL, go the way of their path.
         let field = if slot.field.is_composite() { Field::Path } else { slot.field };
         let action = policy.action(field);
@@ -56,9 +60,11 @@ impl Act {
         match (field, action) {
             (_, Action::Drop | Action::Hash | Action::EncryptPrefix | Action::Asn | Action::Country | Action::Site) => Self::Drop,
             (Field::ClientAddr | Field::ProxiedAddr, Action::Keep) => Self::Keep,
-            (Field::ClientAddr | Field::ProxiedAddr, Action::Truncate { v4, v6 }) => Self::Address(AddressAct::Truncate(*v4, *v6)),
-            (_, Action::Truncate { .. }) => Self::Drop,
-            (_, Action::BlackMarker) => Self::Address(AddressAct::BlackMarker),
+            (Field::ClientAddr, Action::Truncate { v4, v6 }) => Self::Address(AddressAct::Truncate(*v4, *v6)),
+            (_, Action::Truncate { v4, v6 }) => Self::Addresses(AddressAct::Truncate(*v4, *v6)),
+            (Field::ClientAddr, Action::BlackMarker) => Self::Address(AddressAct::BlackMarker),
+            (_, Action::BlackMarker) => Self::Addresses(AddressAct::BlackMarker),
+            (field, Action::Keep) if format.checks(field) => Self::Keep,
             (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
             (Field::Time | Field::Method | Field::Protocol, Action::Keep) => Self::Number,
             (Field::UserAgent, Action::Keep) => Self::Agent,
@@ -118,9 +124,8 @@ pub(crate) struct Tools {
 pub(crate) struct Value<'a> {
     pub bytes: &'a [u8],
     pub text: Text,
-    pub field: Field,
-    /// The byte behind it, if the line goes on.
-    pub next: Option<u8>,
+    /// What follows it in the line.
+    pub after: &'a [u8],
     /// The object key in front of it, for headers.
     pub key: &'a [u8],
 }
@@ -161,14 +166,16 @@ impl Tools {
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
             Act::Agent => Ok(self.scan(bytes, true)),
             Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
-            Act::Address(act) => self.address(*act, value),
+            Act::Address(act) => self.address(*act, bytes).ok_or(Reject::Address),
+            Act::Addresses(act) => Ok(self.address(*act, bytes).unwrap_or(Edit::Gone)),
             Act::Time(precision) => {
                 self.piece.clear();
-                if super::time::degrade(bytes, *precision, &mut self.piece) {
-                    return Ok(Edit::Piece);
-                }
-                // A time that nobody can read has no precision to lose.
-                Ok(if crate::format::time::shape(bytes).is_some() { Edit::Same } else { Edit::Gone })
+                Ok(match super::time::degrade(bytes, *precision, &mut self.piece) {
+                    Degraded::Same => Edit::Same,
+                    Degraded::Piece => Edit::Piece,
+                    // A time that nobody can read has no precision to lose.
+                    Degraded::Unknown => Edit::Gone,
+                })
             }
             Act::Detect => {
                 self.hits.clear();
@@ -228,31 +235,31 @@ impl Tools {
     }
 
     #[inline]
-    fn address(&mut self, act: AddressAct, value: Value<'_>) -> Result<Edit, Reject> {
+    fn address(&mut self, act: AddressAct, bytes: &[u8]) -> Option<Edit> {
         self.piece.clear();
-        match address::parse(value.bytes) {
-            Some(endpoint) => Ok(self.one(act, &endpoint)),
-            None => self.coded_address(act, value),
+        match address::parse(bytes) {
+            Some(endpoint) => Some(self.one(act, &endpoint)),
+            None => self.coded_address(act, bytes),
         }
     }
 
     /// An address behind escapes, or several of them.
     #[cold]
-    fn coded_address(&mut self, act: AddressAct, value: Value<'_>) -> Result<Edit, Reject> {
+    fn coded_address(&mut self, act: AddressAct, raw: &[u8]) -> Option<Edit> {
         let mut plain = Vec::new();
-        escape::text(value.bytes, &mut plain);
+        escape::text(raw, &mut plain);
         // nginx's $binary_remote_addr.
-        if value.bytes.contains(&b'\\')
+        if raw.contains(&b'\\')
             && let Some(binary) = address::parse_binary(&plain)
         {
             write(act, &binary, &mut self.piece);
-            return Ok(Edit::Piece);
+            return Some(Edit::Piece);
         }
         let mut bytes = Vec::new();
         escape::percent(&plain, false, &mut bytes);
         let bytes = bytes.as_slice();
         if let Some(endpoint) = address::parse(bytes) {
-            return Ok(self.one(act, &endpoint));
+            return Some(self.one(act, &endpoint));
         }
         // Several hops: each one for itself, the marks between them stay.
         let mut at = 0;
@@ -272,11 +279,10 @@ impl Tools {
             }
             at = hop.end;
         }
-        if listed {
+        listed.then(|| {
             self.piece.extend_from_slice(bytes.get(at..).unwrap_or_default());
-            return Ok(Edit::Piece);
-        }
-        if value.field == Field::ProxiedAddr { Ok(Edit::Gone) } else { Err(Reject::Address) }
+            Edit::Piece
+        })
     }
 
     #[inline]
@@ -309,7 +315,6 @@ impl Tools {
         let Some(parts) = Referrer::parse(bytes) else { return Edit::Gone };
         self.piece.clear();
         let part = |range: Range<usize>| bytes.get(range).unwrap_or_default();
-        let path = part(parts.path.clone());
         if !matches!(act, Act::PathOnly) {
             let host = part(parts.host.clone());
             self.hits.clear();
@@ -322,12 +327,14 @@ impl Tools {
         }
         if matches!(act, Act::Origin) {
             // The slash as this URL writes it: a coded URL has a coded one.
+            let path = part(parts.host.end..bytes.len());
             let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') { b"%2F" } else if path.starts_with(b"\\") { b"\\/" } else { b"/" };
             self.piece.extend_from_slice(slash);
             return Edit::Piece;
         }
         self.hits.clear();
         let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+        let path = part(parts.path(bytes));
         self.tokens.detect(path, &rules, &mut self.hits);
         self.mask_into_piece(path);
         if self.piece.is_empty() { Edit::Gone } else { Edit::Piece }
@@ -348,20 +355,21 @@ impl Tools {
         self.piece.clear();
         let bytes = value.bytes;
         let plus = value.text == Text::Plus;
-        let coded = !bytes.contains(&b' ') && (memchr::memmem::find(bytes, b"%20").is_some() || memchr::memmem::find(bytes, b"%2F").is_some());
-        if !plus && !coded && !bytes.contains(&b'\\') {
+        let coded = !plus && memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some();
+        if !plus && !coded && memchr::memchr(b'\\', bytes).is_none() {
             self.agents.family(bytes, &mut self.piece);
+            if value.text != Text::Bare {
+                return Edit::Piece;
+            }
         } else {
-            self.decoded.clear();
             let mut once = Vec::new();
             escape::text(bytes, &mut once);
-            escape::percent(&once, plus || (coded && !bytes.windows(3).any(|part| part == b"%20")), &mut self.decoded);
-            let decoded = std::mem::take(&mut self.decoded);
-            self.agents.family(&decoded, &mut self.piece);
-            self.decoded = decoded;
+            self.decoded.clear();
+            escape::percent(&once, plus || memchr::memmem::find(bytes, b"%20").is_none(), &mut self.decoded);
+            self.agents.family(&self.decoded, &mut self.piece);
         }
         // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
-        let blank: &[u8] = if plus || (value.text == Text::Bare && value.next == Some(b' ')) {
+        let blank: &[u8] = if plus || (value.text == Text::Bare && value.after.first() == Some(&b' ')) {
             b"+"
         } else if coded {
             b"%20"
@@ -422,18 +430,26 @@ fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {
 /// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    let mut dots = 0;
-    let mut colons = 0;
-    let mut dashes = 0;
-    for byte in bytes {
-        match byte {
-            b'.' => dots += 1,
-            b':' => colons += 1,
-            b',' => dots = 0,
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b' ' | b'/' | b'+' => {}
-            b'-' => dashes += 1,
-            _ => return false,
+    // One count in each byte of a word: dots, dashes, colons, and what has no place here.
+    const WEIGHTS: [u32; 256] = {
+        let mut weights = [1 << 24; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            weights[byte] = match byte as u8 {
+                b'.' => 1,
+                b'-' => 1 << 8,
+                b':' => 1 << 16,
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b' ' | b'/' | b'+' | b',' => 0,
+                _ => 1 << 24,
+            };
+            byte += 1;
         }
+        weights
+    };
+    if bytes.len() > 64 {
+        return false;
     }
-    bytes.len() <= 64 && dots <= 1 && dashes <= 2 && colons <= 3 && memchr::memmem::find(bytes, b"::").is_none()
+    let sum: u32 = bytes.iter().map(|byte| WEIGHTS[*byte as usize]).sum();
+    let [dots, dashes, colons, others] = sum.to_le_bytes();
+    others == 0 && dots <= 1 && dashes <= 2 && (colons == 0 || (colons <= 3 && memchr::memmem::find(bytes, b"::").is_none()))
 }

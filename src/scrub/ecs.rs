@@ -44,7 +44,7 @@ pub(super) fn record(plan: &Plan, tools: &mut Tools, record: &mut Record, parts:
                 }
                 Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => {}
             }
-            let edit = tools.apply(act, Value { bytes, text: span.text, field: slot.field, next: line.get(end).copied(), key })?;
+            let edit = tools.apply(act, Value { bytes, text: span.text, after: line.get(end..).unwrap_or_default(), key })?;
             record.kept.clear();
             match edit {
                 Edit::Gone => continue,

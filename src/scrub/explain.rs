@@ -49,7 +49,7 @@ pub(super) fn changes(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span
             }
             Text::JsonNest => continue,
             Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => {
-                tools.apply(act, Value { bytes, text: span.text, field: slot.field, next: line.get(end).copied(), key })?
+                tools.apply(act, Value { bytes, text: span.text, after: line.get(end..).unwrap_or_default(), key })?
             }
         };
         let after = match edit {

@@ -53,7 +53,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(format: &Arc<Format>, policy: &Policy) -> Self {
-        Self { format: Arc::clone(format), acts: format.slots().iter().map(|slot| Act::compile(slot, policy)).collect() }
+        Self { format: Arc::clone(format), acts: format.slots().iter().map(|slot| Act::compile(slot, policy, format)).collect() }
     }
 }
 
@@ -339,7 +339,7 @@ impl Scrubber {
             clean.put(b" -");
             return Ok(());
         }
-        let value = Value { bytes: value, text: Text::Bare, field: crate::format::Field::Other, next: None, key: b"" };
+        let value = Value { bytes: value, text: Text::Bare, after: b"", key: b"" };
         let edit = self.tools.apply(&Act::Scan, value)?;
         put(edit, value, 0, value.bytes.len(), &self.tools, &mut 0, value.bytes, clean, tally);
         if edit == Edit::Same {
@@ -365,9 +365,15 @@ fn write(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span], at: &mut u
         if start < skip_to {
             continue;
         }
-        let slot = usize::from(span.slot);
-        let (Some(act), Some(bytes)) = (plan.acts.get(slot), line.get(start..end)) else { return Err(Reject::Envelope) };
-        let value = Value { bytes, text: span.text, field: plan.format.slots().get(slot).map_or(crate::format::Field::Other, |slot| slot.field), next: line.get(end).copied(), key };
+        let Some(act) = plan.acts.get(usize::from(span.slot)) else { return Err(Reject::Envelope) };
+        if matches!(act, Act::Keep) && span.text != Text::JsonKey {
+            continue;
+        }
+        let Some((bytes, after)) = line.get(start..).and_then(|rest| rest.split_at_checked(end.wrapping_sub(start))) else { return Err(Reject::Envelope) };
+        if matches!(bytes, b"-" | b"") {
+            continue;
+        }
+        let value = Value { bytes, text: span.text, after, key };
         let edit = match span.text {
             Text::JsonKey => {
                 key = bytes;

@@ -3,12 +3,24 @@
 use super::action::Precision;
 use crate::format::time::{Shape, shape};
 
-/// Appends `value` cut to `precision`; false if nothing changes or it is no time.
-pub(crate) fn degrade(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> bool {
+/// What became of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Degraded {
+    /// It is no more precise than it may be.
+    Same,
+    /// The new time was appended.
+    Piece,
+    /// Nobody can read it.
+    Unknown,
+}
+
+/// Appends `value` cut to `precision`.
+#[inline]
+pub(crate) fn degrade(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> Degraded {
     match shape(value) {
         Some(Shape::Clock { at, fraction }) => {
             if precision == Precision::Second && fraction.is_empty() {
-                return false;
+                return Degraded::Same;
             }
             let start = out.len();
             out.extend_from_slice(value);
@@ -27,12 +39,12 @@ pub(crate) fn degrade(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> 
             if precision >= Precision::Day {
                 zero(at..at + 2);
             }
-            true
+            Degraded::Piece
         }
         Some(Shape::Epoch { below, fraction }) => {
             let whole = value.get(..fraction.start).unwrap_or_default();
             let whole = whole.strip_suffix(b".").unwrap_or(whole);
-            let Some(number) = std::str::from_utf8(whole).ok().and_then(|text| text.parse::<u64>().ok()) else { return false };
+            let Some(number) = std::str::from_utf8(whole).ok().and_then(|text| text.parse::<u64>().ok()) else { return Degraded::Unknown };
             let unit = 10_u64.pow(below as u32);
             let step = unit
                 * match precision {
@@ -47,9 +59,10 @@ pub(crate) fn degrade(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> 
                 out.push(b'.');
                 out.extend(fraction.map(|_| b'0'));
             }
-            true
+            Degraded::Piece
         }
-        Some(Shape::Date) | None => false,
+        Some(Shape::Date) => Degraded::Same,
+        None => Degraded::Unknown,
     }
 }
 
@@ -61,7 +74,7 @@ mod tests {
     fn digits_below_the_precision_become_zeros() {
         let cut = |value: &str, precision| {
             let mut out = Vec::new();
-            if degrade(value.as_bytes(), precision, &mut out) { String::from_utf8(out).unwrap_or_default() } else { value.to_owned() }
+            if degrade(value.as_bytes(), precision, &mut out) == Degraded::Piece { String::from_utf8(out).unwrap_or_default() } else { value.to_owned() }
         };
         assert_eq!(cut("10/Oct/2000:13:55:36 -0700", Precision::Second), "10/Oct/2000:13:55:36 -0700");
         assert_eq!(cut("10/Oct/2000:13:55:36 -0700", Precision::Hour), "10/Oct/2000:13:00:00 -0700");
