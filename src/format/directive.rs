@@ -32,10 +32,7 @@ fn slot((field, name): (Field, Option<String>)) -> Piece {
 
 /// Where policies decide by name, a slot has a name only if it is one header, cookie or parameter.
 const fn shown(field: Field, name: &str) -> &str {
-    match field {
-        Field::Cookie | Field::Query | Field::Header => "",
-        _ => name,
-    }
+    if matches!(field, Field::Cookie | Field::Query | Field::Header) { "" } else { name }
 }
 
 fn literal(text: &str) -> Piece {

@@ -224,13 +224,8 @@ fn carriers() -> &'static [(Envelope, Tree, Vec<u16>); 2] {
             let mut slots = Vec::new();
             let map: Vec<(String, Field)> = map.iter().map(|(path, field)| ((*path).to_owned(), *field)).collect();
             let tree = Tree::compile(&map, &[required.to_owned()], &mut slots);
-            let number = |slot: &Slot| match slot.field {
-                Field::Time => TIME,
-                Field::Host => HOST,
-                Field::Server => TAG,
-                Field::Message => NESTED,
-                _ => OTHER,
-            };
+            let numbers = [(Field::Time, TIME), (Field::Host, HOST), (Field::Server, TAG), (Field::Message, NESTED)];
+            let number = |slot: &Slot| numbers.iter().find(|(field, _)| *field == slot.field).map_or(OTHER, |(_, number)| *number);
             (envelope, tree, slots.iter().map(number).collect())
         };
         [

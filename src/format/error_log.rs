@@ -125,10 +125,12 @@ fn details(slots: &ErrorSlots, line: &[u8], mut at: usize, spans: &mut Spans) ->
             let width = memmem::find(value, b", ").unwrap_or(value.len());
             (start, start + width, start + width)
         };
-        match field {
-            Field::Request => request::request(line, from, to, slot, Text::Quoted, spans),
-            Field::Url => request::url(line, from, to, slot, Text::Quoted, spans),
-            _ => spans.push(from, to, slot, Text::Bare),
+        if field == Field::Request {
+            request::request(line, from, to, slot, Text::Quoted, spans);
+        } else if field == Field::Url {
+            request::url(line, from, to, slot, Text::Quoted, spans);
+        } else {
+            spans.push(from, to, slot, Text::Bare);
         }
         at = next;
     }

@@ -3,6 +3,8 @@
 //! Source: RFC 8259. Stricter in one point: a key that the map knows may stand only once in its object, because readers
 //! disagree about which of two counts. Looser in one: strings are bytes, not UTF-8.
 
+#![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
+
 use super::Field;
 use super::layout::register;
 use super::request;

@@ -1,5 +1,7 @@
 //! Text layouts: literals and slots in turn, compiled to steps that know where they end.
 
+#![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
+
 use super::request::{self, PARTS};
 use super::span::{Mismatch, Slot, Spans, Text};
 use super::{Field, time};
@@ -135,10 +137,7 @@ impl Layout {
                     let quoted = steps.last().map_or(&head[..], |step| &step.literal).ends_with(b"\"");
                     let text = if quoted { Text::Quoted } else { Text::Bare };
                     let slot_index = register(slots, slot);
-                    let kind = match Kind::of(slot.field) {
-                        Kind::Address if hosts => Kind::AddressOnly,
-                        kind => kind,
-                    };
+                    let kind = if hosts && slot.field == Field::ClientAddr { Kind::AddressOnly } else { Kind::of(slot.field) };
                     hosts |= slot.field == Field::Host;
                     steps.push(Step { slot: slot_index, kind, text, stop: Stop::End, literal: Box::default() });
                     touching = true;
@@ -184,7 +183,7 @@ impl Layout {
             match step.kind {
                 Kind::Request => request::request(line, at, end, step.slot, step.text, spans),
                 Kind::Url => request::url(line, at, end, step.slot, step.text, spans),
-                kind => {
+                kind @ (Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Method | Kind::Number | Kind::Status | Kind::Time | Kind::User | Kind::List | Kind::Any) => {
                     let bare = step.text == Text::Bare && !matches!(step.stop, Stop::End);
                     if !kind.accepts(value) || (bare && kind == Kind::List && holds_blank(value)) {
                         return Err(Mismatch::Value);

@@ -68,10 +68,10 @@ impl Names {
     fn push(&self, line: &[u8], range: Range<usize>, slot: u16, text: Text, spans: &mut Spans) -> Result<(), Mismatch> {
         let field = self.fields.get(usize::from(slot)).copied().unwrap_or(Field::Other);
         let (start, end) = (range.start, range.end);
-        match field {
-            Field::Request => request::request(line, start, end, slot, text, spans),
-            Field::Url => request::url(line, start, end, slot, text, spans),
-            field => {
+        match Kind::of(field) {
+            Kind::Request => request::request(line, start, end, slot, text, spans),
+            Kind::Url => request::url(line, start, end, slot, text, spans),
+            Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Method | Kind::Number | Kind::Status | Kind::Time | Kind::User | Kind::List | Kind::Any => {
                 let value = line.get(range).unwrap_or_default();
                 // LTSV and Squid-like writers put the time into brackets.
                 if field == Field::Time && value.starts_with(b"[") && value.ends_with(b"]") && value.len() > 2 {

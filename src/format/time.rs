@@ -1,5 +1,7 @@
 //! The shapes in which servers write a time, and where the clock stands in them.
 
+#![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
+
 use jiff::{Timestamp, civil, tz::Offset};
 use std::ops::Range;
 

@@ -429,6 +429,7 @@ fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {
 
 /// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "a table of 256 entries is indexed by a byte")]
 fn is_plain(bytes: &[u8]) -> bool {
     // One count in each byte of a word: dots, dashes, colons, and what has no place here.
     const WEIGHTS: [u32; 256] = {

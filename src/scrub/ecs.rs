@@ -92,8 +92,9 @@ impl Record {
                 let name = if name.is_empty() { field.name().to_owned() } else { format!("{}_{}", field.name(), String::from_utf8_lossy(name).to_lowercase().replace(['.', '-', ' '], "_")) };
                 self.labels.entry(name).or_insert(value);
             }
-            Field::Request => drop(self.values.entry(Field::Path).or_insert(value)),
-            other => drop(self.values.entry(other).or_insert(value)),
+            Field::Request | Field::Url => drop(self.values.entry(Field::Path).or_insert(value)),
+            Field::ClientAddr | Field::ProxiedAddr | Field::ClientPort | Field::User | Field::Method | Field::Path | Field::Protocol => drop(self.values.entry(field).or_insert(value)),
+            Field::Referrer | Field::UserAgent | Field::RequestId | Field::Status | Field::Bytes | Field::Host | Field::Message => drop(self.values.entry(field).or_insert(value)),
         }
     }
 

@@ -108,14 +108,16 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::String(word) => {
                 let action = Action::parse(field, word).ok_or_else(|| self.fault(value.span(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
-                match action {
-                    Action::Hash | Action::EncryptPrefix => Err(self.keyed(value.span(), word)),
-                    Action::Asn | Action::Country => Err(self.database(value.span(), word)),
-                    action => Ok(action),
+                if matches!(action, Action::Hash | Action::EncryptPrefix) {
+                    Err(self.keyed(value.span(), word))
+                } else if matches!(action, Action::Asn | Action::Country) {
+                    Err(self.database(value.span(), word))
+                } else {
+                    Ok(action)
                 }
             }
             DeValue::Table(table) if matches!(field, Field::Query | Field::Cookie | Field::Header) => self.names(field, table, value.span()).map(Action::Named),
-            other => Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy())),
+            other @ (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_)) => Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy())),
         }
     }
 
@@ -168,7 +170,7 @@ impl Reader<'_> {
     fn nets(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<ipnet::IpNet>, Fault> {
         let net = |text: &Spanned<&str>| {
             let parsed = text.get_ref().parse::<ipnet::IpNet>().or_else(|_| text.get_ref().parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
-            parsed.map_err(|_| self.fault(text.span(), format!("`{}` is no network", text.get_ref()), "not a network", "write it as 10.0.0.0/8 or 2001:db8::/32"))
+            parsed.ok().ok_or_else(|| self.fault(text.span(), format!("`{}` is no network", text.get_ref()), "not a network", "write it as 10.0.0.0/8 or 2001:db8::/32"))
         };
         self.strings(value)?.iter().map(net).collect()
     }

@@ -172,8 +172,8 @@ impl Scrubber {
         let Some(first) = self.plans.first() else { return Err(Reject::Mismatch(Mismatch::Layout)) };
         // The common case first: the best format, bare.
         match first.format.split(line, self.columns.first_mut().unwrap_or(&mut Columns::default()), &mut self.spans) {
-            Ok(Line::Record) => return self.bare(0, line, clean, tally),
-            Ok(Line::Directive(directive)) => return self.directive(line, directive, clean, tally),
+            Ok(Line::Record) => self.bare(0, line, clean, tally),
+            Ok(Line::Directive(directive)) => self.directive(line, directive, clean, tally),
             Err(mismatch) => self.others(line, mismatch, clean, tally),
         }
     }
@@ -379,13 +379,11 @@ fn write(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span], at: &mut u
                 key = bytes;
                 tools.apply(&Act::Scan, value)?
             }
-            Text::JsonNest => match act {
-                Act::Drop => {
-                    skip_to = end;
-                    Edit::Gone
-                }
-                _ => continue,
-            },
+            Text::JsonNest if matches!(act, Act::Drop) => {
+                skip_to = end;
+                Edit::Gone
+            }
+            Text::JsonNest => continue,
             Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => tools.apply(act, value)?,
         };
         if edit == Edit::Same {

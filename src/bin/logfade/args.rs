@@ -8,27 +8,27 @@ use std::path::PathBuf;
 /// Takes web-server access logs from raw to gone.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
-pub struct Args {
+pub(crate) struct Args {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Directory of keys and ledger
     #[arg(long, global = true, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
     /// Say nothing but errors
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
     /// Colour of messages and tables
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    pub color: Color,
+    pub(crate) color: Color,
     /// Machine-readable report on stdout (for `pipe`: the last line of stderr)
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 done but more lines rejected than --max-rejects allows, 2 
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal.
     Auto,
     /// Always.
@@ -53,12 +53,12 @@ pub enum Color {
 
 impl Color {
     /// Whether standard error gets colour.
-    pub fn on_stderr(self) -> bool {
+    pub(crate) fn on_stderr(self) -> bool {
         self.on(std::io::stderr().is_terminal())
     }
 
     /// Whether standard output gets colour.
-    pub fn on_stdout(self) -> bool {
+    pub(crate) fn on_stdout(self) -> bool {
         self.on(std::io::stdout().is_terminal())
     }
 
@@ -73,7 +73,7 @@ impl Color {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Filter: raw lines on stdin, clean lines on stdout
     Pipe(Pipe),
     /// Which format each file has
@@ -97,13 +97,13 @@ pub enum Command {
 
 /// What decides about lines.
 #[derive(Debug, Group)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// A name from `logfade formats`, nginx:LOG_FORMAT, apache:LOGFORMAT, or auto
     #[arg(long, default_value = "auto", value_name = "F")]
-    pub format: String,
+    pub(crate) format: String,
     /// A built-in policy or a policy file
     #[arg(long, default_value = "default", value_name = "P")]
-    pub policy: String,
+    pub(crate) policy: String,
 }
 
 /// `logfade pipe`
@@ -113,38 +113,38 @@ pub struct Rules {
   zcat old.log.gz | logfade pipe --format combined --policy strict --compress zstd -o clean.log.zst
   logfade pipe --format 'nginx:$remote_addr [$time_local] \"$request\" $status' < my.log
   logfade pipe --on-reject quarantine --quarantine odd.log --max-rejects 0.1% < access.log")]
-pub struct Pipe {
+pub(crate) struct Pipe {
     #[command(flatten)]
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// Append to FILE instead of stdout
     #[arg(short, long, value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    pub(crate) output_file: Option<PathBuf>,
     /// none, gzip[:LEVEL] or zstd[:LEVEL]
     #[arg(long, default_value = "none", value_name = "C", value_parser = compress)]
-    pub compress: Compress,
+    pub(crate) compress: Compress,
     /// Layout of the output: as the input, or NDJSON with ECS names
     #[arg(long, value_enum, default_value_t = Output::Same)]
-    pub output: Output,
+    pub(crate) output: Output,
     /// What becomes of a line that does not parse
     #[arg(long, value_enum, default_value_t = OnReject::Scrub, value_name = "WHAT")]
-    pub on_reject: OnReject,
+    pub(crate) on_reject: OnReject,
     /// Where `--on-reject quarantine` keeps raw lines (mode 0600)
     #[arg(long, value_name = "FILE")]
-    pub quarantine: Option<PathBuf>,
+    pub(crate) quarantine: Option<PathBuf>,
     /// More rejected lines than N, or than P% of those read, end in exit code 1
     #[arg(long, value_name = "N|P%", value_parser = limit)]
-    pub max_rejects: Option<Limit>,
+    pub(crate) max_rejects: Option<Limit>,
     /// Threads that scrub (default: the processors, at most 4)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub threads: Option<u16>,
+    pub(crate) threads: Option<u16>,
     /// Longest line in bytes; a longer one is rejected
     #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(64..=64 * 1024 * 1024))]
-    pub max_line: u32,
+    pub(crate) max_line: u32,
 }
 
 /// Layout of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// As the input.
     Same,
     /// NDJSON.
@@ -153,7 +153,7 @@ pub enum Output {
 
 /// What becomes of rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnReject {
+pub(crate) enum OnReject {
     /// Keep the place, with allow-listed tokens only.
     Scrub,
     /// Leave out.
@@ -164,7 +164,7 @@ pub enum OnReject {
 
 /// How many rejects are too many.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// Lines.
     Lines(u64),
     /// Percent of the lines read.
@@ -173,7 +173,7 @@ pub enum Limit {
 
 impl Limit {
     /// Whether the counts exceed it.
-    pub fn is_exceeded(self, rejected: u64, read: u64) -> bool {
+    pub(crate) fn is_exceeded(self, rejected: u64, read: u64) -> bool {
         match self {
             Self::Lines(limit) => rejected > limit,
             Self::Percent(limit) => rejected as f64 * 100.0 > limit * read as f64,
@@ -185,7 +185,7 @@ fn limit(text: &str) -> Result<Limit, String> {
     let fault = || "write a number of lines, or a percentage such as 0.1%".to_owned();
     match text.strip_suffix('%') {
         Some(percent) => percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).map(Limit::Percent).ok_or_else(fault),
-        None => text.parse().map(Limit::Lines).map_err(|_| fault()),
+        None => text.parse().ok().map(Limit::Lines).ok_or_else(fault),
     }
 }
 
@@ -205,22 +205,22 @@ fn compress(text: &str) -> Result<Compress, String> {
 
 /// `logfade detect`
 #[derive(Debug, Group)]
-pub struct Detect {
+pub(crate) struct Detect {
     /// Files, plain or compressed; - is stdin
     #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// `logfade policies`
 #[derive(Debug, Group)]
-pub struct Policies {
+pub(crate) struct Policies {
     #[command(subcommand)]
-    pub action: Option<PoliciesAction>,
+    pub(crate) action: Option<PoliciesAction>,
 }
 
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
-pub enum PoliciesAction {
+pub(crate) enum PoliciesAction {
     /// Print a built-in policy as a file to start from
     Show {
         /// Its name
@@ -231,23 +231,23 @@ pub enum PoliciesAction {
 /// `logfade explain`
 #[derive(Debug, Group)]
 #[command(after_help = "Shows raw data to you, on your terminal; --no-raw leaves it out.")]
-pub struct Explain {
+pub(crate) struct Explain {
     #[command(flatten)]
-    pub rules: Rules,
+    pub(crate) rules: Rules,
     /// A log, plain or compressed; stdin if left out
     #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// Lines to explain
     #[arg(long, default_value_t = 3, value_name = "N")]
-    pub lines: usize,
+    pub(crate) lines: usize,
     /// Do not show raw values
     #[arg(long)]
-    pub no_raw: bool,
+    pub(crate) no_raw: bool,
 }
 
 /// `logfade check`
 #[derive(Debug, Group)]
-pub struct Check {
+pub(crate) struct Check {
     #[command(flatten)]
-    pub rules: Rules,
+    pub(crate) rules: Rules,
 }

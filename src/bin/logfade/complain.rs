@@ -7,9 +7,9 @@ use std::io::{self, Write};
 
 /// An error with its exit code.
 #[derive(Debug)]
-pub struct Complaint {
+pub(crate) struct Complaint {
     /// What the process ends with.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     text: Text,
 }
 
@@ -21,12 +21,12 @@ enum Text {
 
 impl Complaint {
     /// A fault of usage: cause and remedy.
-    pub fn usage(cause: impl Into<String>, remedy: impl AsRef<str>) -> Self {
+    pub(crate) fn usage(cause: impl Into<String>, remedy: impl AsRef<str>) -> Self {
         Self { exit: Exit::Usage, text: Text::Plain(format!("{}\n{}", cause.into(), remedy.as_ref())) }
     }
 
     /// Writes it to standard error.
-    pub fn print(&self, color: bool) -> io::Result<()> {
+    pub(crate) fn print(&self, color: bool) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         match &self.text {
             Text::Plain(text) => writeln!(stderr, "error: {text}"),
@@ -52,6 +52,6 @@ impl From<StoreError> for Complaint {
 }
 
 /// Standard output failed.
-pub fn output(error: io::Error) -> Complaint {
+pub(crate) fn output(error: io::Error) -> Complaint {
     Complaint { exit: Exit::Io, text: Text::Plain(format!("cannot write stdout: {error}")) }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// What a command ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Done.
     Done,
     /// Done, but more lines were rejected than allowed.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Runs the filter.
-pub fn run(args: &Args, typed: &Pipe) -> Outcome {
+pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let started = Instant::now();
     let format = show::format(&typed.rules.format)?;
     let policy = show::policy(&typed.rules.policy)?;

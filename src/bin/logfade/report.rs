@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The keys of the contract, and `masked`: what the residual scan found.
-pub fn json(report: &PipeReport, took: Duration) -> Value {
+pub(crate) fn json(report: &PipeReport, took: Duration) -> Value {
     let tally = &report.tally;
     json!({
         "format": report.format,
@@ -25,7 +25,7 @@ pub fn json(report: &PipeReport, took: Duration) -> Value {
 }
 
 /// `read 1204, clean 1200, rejected 4 (layout 3, value 1); combined; 240 kB in, 190 kB out, 0.01 s`
-pub fn line(report: &PipeReport, took: Duration) -> String {
+pub(crate) fn line(report: &PipeReport, took: Duration) -> String {
     let tally = &report.tally;
     let mut text = format!("read {}, clean {}, rejected {}", tally.read, tally.clean, tally.rejected);
     let reasons: Vec<String> = tally.reasons().into_iter().map(|(reason, count)| format!("{reason} {count}")).collect();

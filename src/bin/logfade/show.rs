@@ -28,7 +28,7 @@ fn say(text: &str) -> Outcome {
 }
 
 /// The format that was asked for; `None` for `auto`.
-pub fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
+pub(crate) fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
     if text == "auto" {
         return Ok(None);
     }
@@ -48,7 +48,7 @@ pub fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
 }
 
 /// The policy that was asked for: built in, or a file.
-pub fn policy(text: &str) -> Result<Policy, Complaint> {
+pub(crate) fn policy(text: &str) -> Result<Policy, Complaint> {
     if let Some(policy) = Policy::built_in(text) {
         return Ok(policy);
     }
@@ -74,7 +74,7 @@ fn sample(path: Option<&Path>) -> Result<Block, Complaint> {
 }
 
 /// `logfade detect`
-pub fn detect(args: &Args, typed: &Detect) -> Outcome {
+pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
     let mut rows = Vec::new();
     let mut text = String::new();
     for path in &typed.files {
@@ -104,7 +104,7 @@ fn table() -> Table {
 }
 
 /// `logfade formats`
-pub fn formats(args: &Args) -> Outcome {
+pub(crate) fn formats(args: &Args) -> Outcome {
     if args.json {
         let rows: Vec<_> = named().describe().map(|(name, about, example)| json!({"name": name, "about": about, "example": example})).collect();
         return say(&format!("{}\n", serde_json::Value::from(rows)));
@@ -117,7 +117,7 @@ pub fn formats(args: &Args) -> Outcome {
 }
 
 /// `logfade policies [show NAME]`
-pub fn policies(typed: &Policies) -> Outcome {
+pub(crate) fn policies(typed: &Policies) -> Outcome {
     if let Some(PoliciesAction::Show { name }) = &typed.action {
         let found = BUILT_IN.iter().find(|(known, _)| known == name);
         let (_, text) = found.ok_or_else(|| Complaint::usage(format!("no policy is called `{name}`"), "`logfade policies` lists them"))?;
@@ -137,7 +137,7 @@ fn settings(format: Option<Arc<Format>>, policy: Policy, sample: &[u8]) -> Setti
 }
 
 /// `logfade explain`
-pub fn explain(args: &Args, typed: &Explain) -> Outcome {
+pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     let format = format(&typed.rules.format)?;
     let policy = policy(&typed.rules.policy)?;
     let block = sample(typed.file.as_deref())?;
@@ -188,7 +188,7 @@ fn sane(text: &str) -> String {
 }
 
 /// `logfade check`
-pub fn check(args: &Args, typed: &Check) -> Outcome {
+pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
     format(&typed.rules.format)?;
     let policy = policy(&typed.rules.policy)?;
     if let Some(path) = &args.config {
@@ -198,21 +198,21 @@ pub fn check(args: &Args, typed: &Check) -> Outcome {
 }
 
 /// `logfade man`
-pub fn man() -> Outcome {
+pub(crate) fn man() -> Outcome {
     let mut page = Vec::new();
     clap_mangen::Man::new(Args::command()).render(&mut page).map_err(complain::output)?;
     say(&String::from_utf8_lossy(&page))
 }
 
 /// `logfade completions`
-pub fn completions(shell: clap_complete::Shell) -> Outcome {
+pub(crate) fn completions(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "logfade", &mut script);
     say(&String::from_utf8_lossy(&script))
 }
 
 /// `logfade` alone says what to try.
-pub fn start(command: &clap::Command) -> Outcome {
+pub(crate) fn start(command: &clap::Command) -> Outcome {
     let version = command.get_version().unwrap_or_default();
     say(&format!(
         "logfade {version} takes web-server access logs from raw to gone.\n\nTry it on a log of yours; nothing is changed:\n  logfade explain /var/log/nginx/access.log\n\nClean it:\n  logfade pipe < /var/log/nginx/access.log > clean.log\n\n`logfade --help` lists the commands.\n"

@@ -21,12 +21,9 @@ pub(super) fn coloned(walk: &mut Walk<'_>, at: usize, found: &mut Vec<Range<usiz
         run.end -= 1;
     }
     let quad = quad_end(walk, &run);
-    // Words in front or behind may have lent their last or first letters to the run: `mac:00:…`, `fe80::1:dport`.
-    let inner = without_words(walk, &run);
-    let lent = walk.slice(run.start..inner.start).iter().chain(walk.slice(inner.end..run.end));
-    let whole_first = lent.clone().any(u8::is_ascii_digit) || inner == run;
-    let order = if whole_first { [run, inner] } else { [inner, run] };
-    for run in order {
+    // The whole run first, as a word that lost letters is no harm: only where that is no address, without the groups that
+    // may be the last or first letters of a word: `src:abcd::ef`, `fe80::1:dport`.
+    for run in [run.clone(), without_words(walk, &run)] {
         let quad = quad.filter(|_| walk.at(run.end) == b'.');
         if is_address(walk, &run, quad) {
             return push(walk, run.start..quad.unwrap_or(run.end), found);

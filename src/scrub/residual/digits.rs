@@ -117,7 +117,7 @@ fn is_timestamp(walk: &Walk<'_>, octets: &Octets, separator: u8) -> bool {
             .all(|(part, highest)| part.len() == 2 && octet(part).is_some_and(|(value, _)| value <= highest))
 }
 
-/// `Chrome/120.0.0.0` or `rv:1.9.2.3`; not `http://1.2.3.4`, `/1.2.3.4`, `1.2.3.0/24` or `Name/1.2.3.4:80`.
+/// `Chrome/120.0.0.0`, `Name/v1.2.3.4` or `rv:1.9.2.3`; not `http://1.2.3.4`, `/1.2.3.4`, `1.2.3.0/24` or `Name/1.2.3.4:80`.
 fn is_version(walk: &Walk<'_>, range: &Range<usize>) -> bool {
     if walk.at(range.end) == b':' {
         return false;
@@ -126,6 +126,7 @@ fn is_version(walk: &Walk<'_>, range: &Range<usize>) -> bool {
     let (name, slashed) = match head {
         [.., b'r', b'v', b':'] => (head.len() - 1, false),
         [.., b'/'] => (head.len() - 1, true),
+        [.., b'/', b'v' | b'V'] => (head.len() - 2, true),
         _ => return false,
     };
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'!' | b'~');

@@ -7,6 +7,9 @@ use memchr::memchr2;
 /// How many escapes inside escapes are undone; deeper nesting is nobody's text and is given up whole.
 const MAX_DEPTH: usize = 6;
 
+/// `\uHHHH`.
+const LONGEST_ESCAPE: usize = 6;
+
 /// How often masking may uncover something new before the value is given up whole.
 const MAX_ROUNDS: usize = 8;
 
@@ -58,6 +61,7 @@ impl Layers {
         let mut sound = u32::try_from(value.len()).is_ok();
         if sound && escaped {
             self.upper.mask(value, &[]);
+            self.total.retain_mut(|range| keep_escapes(value, range));
             if self.lower.unescape(&self.upper) {
                 std::mem::swap(&mut self.upper, &mut self.lower);
                 sound = self.look_through(look);
@@ -81,11 +85,27 @@ impl Layers {
         }
     }
 
+    /// The text with all its escapes undone.
+    pub(in crate::scrub) fn plain<'a>(&'a mut self, text: &'a [u8]) -> &'a [u8] {
+        if memchr2(b'%', b'\\', text).is_none() || u32::try_from(text.len()).is_err() {
+            return text;
+        }
+        self.upper.mask(text, &[]);
+        for _ in 0..MAX_DEPTH {
+            if !self.lower.unescape(&self.upper) {
+                break;
+            }
+            std::mem::swap(&mut self.upper, &mut self.lower);
+        }
+        &self.upper.text
+    }
+
     /// Looks at `upper` and all layers below it; `false` if the last one is still escaped.
     fn look_through(&mut self, look: Look<'_>) -> bool {
         for _ in 0..MAX_DEPTH {
             self.found.clear();
             let escaped = look(&self.upper.text, &mut self.found);
+            self.found.retain_mut(|range| keep_escapes(&self.upper.text, range));
             self.total.extend(self.found.iter().map(|range| self.upper.range(range)));
             if !escaped || !self.lower.unescape(&self.upper) {
                 return true;
@@ -94,6 +114,19 @@ impl Layers {
         }
         false
     }
+}
+
+/// Moves the ends of a range out of escapes; `false` if nothing is left.
+///
+/// What starts inside of an escape was made up of its digits, as `201.2.3.4` in `%201.2.3.4`; the next layer knows better.
+fn keep_escapes(text: &[u8], range: &mut Range<usize>) -> bool {
+    let end_of = |at: usize| {
+        let from = at.saturating_sub(LONGEST_ESCAPE - 1);
+        (from..at).find_map(|start| Some(start + escape(text.get(start..)?).1).filter(|&end| end > at))
+    };
+    range.start = end_of(range.start).unwrap_or(range.start);
+    range.end = end_of(range.end).unwrap_or(range.end);
+    range.start < range.end
 }
 
 /// Sorts ranges and joins those that overlap or touch.

@@ -1,0 +1,33 @@
+//! The black-box suite: everything here drives the built binary and knows nothing of its inside.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, prints its tables, and may touch files and clocks"
+)]
+
+mod suite {
+    pub mod addresses;
+    pub mod oracle;
+    mod canary;
+    mod cases;
+    mod corpora;
+    mod expectations;
+    pub mod families;
+    mod formats;
+    mod identity;
+    mod limits;
+    mod mangle;
+    pub mod pipe;
+    mod policy;
+    mod readme;
+    pub mod samples;
+    pub mod support;
+    mod vectors;
+}
