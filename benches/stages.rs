@@ -21,8 +21,16 @@ const AGENTS: [&str; 6] = [
     "curl/{}.5.0",
 ];
 
-const PATHS: [&str; 8] =
-    ["/", "/assets/site.css", "/socks/wool/43", "/orders/8c1f2e64-0a5b-4d0e-9f3a-5b1d2c7e9a10", "/blog/2025/03/14/how-to-darn", "/api/v2/basket", "/media/cover.jpg", "/account/login"];
+const PATHS: [&str; 8] = [
+    "/",
+    "/assets/site.css",
+    "/socks/wool/43",
+    "/orders/8c1f2e64-0a5b-4d0e-9f3a-5b1d2c7e9a10",
+    "/blog/2025/03/14/how-to-darn",
+    "/api/v2/basket",
+    "/media/cover.jpg",
+    "/account/login",
+];
 
 const QUERIES: [&str; 4] = ["", "", "?page=2&sort=price", "?email=anna.berg%40mail.example&token=9f86d081884c7d65"];
 

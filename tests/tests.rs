@@ -14,7 +14,6 @@
 
 mod suite {
     pub mod addresses;
-    pub mod oracle;
     mod canary;
     mod cases;
     mod corpora;
@@ -24,6 +23,7 @@ mod suite {
     mod identity;
     mod limits;
     mod mangle;
+    pub mod oracle;
     pub mod pipe;
     mod policy;
     mod readme;

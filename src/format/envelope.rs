@@ -11,6 +11,8 @@ const HOST: u16 = 1;
 const TAG: u16 = 2;
 const OTHER: u16 = 3;
 const NESTED: u16 = 4;
+/// How many they are.
+pub(crate) const SLOTS: usize = 5;
 
 /// The slots of envelopes, in the order of their numbers.
 pub(crate) fn slots() -> Vec<Slot> {

@@ -394,12 +394,12 @@ impl Kind {
             Self::Number => match value {
                 [] => false,
                 short if short.len() <= 20 && short.iter().all(u8::is_ascii_digit) => true,
-                list => list.len() < 128 && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(is_number),
+                list => list.len() < 128 && !holds_blank(list) && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(is_number),
             },
             Self::Status => match value {
                 b"-" | b"0" => true,
                 [a, b, c] => a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit(),
-                list => list.len() > 3 && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')),
+                list => list.len() > 3 && !holds_blank(list) && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')),
             },
             Self::Time => value == b"-" || time::shape(value).is_some(),
             Self::User => {

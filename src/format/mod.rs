@@ -19,7 +19,7 @@ mod table;
 pub mod time;
 mod variables;
 
-pub(crate) use envelope::peel;
+pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, peel};
 pub use envelope::{Envelope, Peeled};
 pub use field::{FIELDS, Field};
 pub use layout::Piece;

@@ -195,6 +195,21 @@ fn number(value: &[u8]) -> Option<i64> {
     })
 }
 
+/// The instant of a record from its values in the order of the line: the first that names one, or a date and a clock together.
+pub fn of_record<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Timestamp> {
+    let mut half: Option<&[u8]> = None;
+    for value in values {
+        if let Some(moment) = instant(value) {
+            return Some(moment);
+        }
+        match half {
+            None => half = Some(value),
+            Some(first) => return instant(&[first, b" ", value].concat()).or_else(|| instant(&[value, b" ", first].concat())),
+        }
+    }
+    None
+}
+
 /// The instant that a value with date and clock (or an epoch) names; without a zone it is UTC.
 pub fn instant(value: &[u8]) -> Option<Timestamp> {
     match shape(value)? {

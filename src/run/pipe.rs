@@ -3,8 +3,9 @@
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use crate::store::StoreError;
-use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink};
+use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink, file_at};
 use crate::store::source::{BLOCK, Block, Filled, Source};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -32,6 +33,14 @@ pub struct PipeJob {
     pub max_line: usize,
 }
 
+/// Where clean lines go.
+pub enum Target {
+    /// One output.
+    One(Sink),
+    /// A name with `%Y-%m-%d` and the like: a file for each time, and the time of lines in front of the first that has one.
+    Dated(PathBuf, jiff::Timestamp),
+}
+
 /// What was done.
 #[derive(Debug, Default)]
 pub struct PipeReport {
@@ -48,16 +57,25 @@ pub struct PipeReport {
 }
 
 /// Runs to the end of the source, or to the first error; what was read before it is written.
-pub fn pipe(job: PipeJob, mut source: Source, sink: Sink) -> PipeReport {
+pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
     let mut report = PipeReport::default();
     let mut first = Block::default();
     let capacity = if job.format.is_none() { SAMPLE } else { BLOCK };
     let filled = source.fill(&mut first, capacity);
-    let Start { settings, name, threads } = start(&job, first.as_bytes());
+    let Start { mut settings, name, threads } = start(&job, first.as_bytes());
     report.format = name;
-    let output = Out { sink, quarantine: job.quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), compress: job.compress };
+    settings.moments = matches!(target, Target::Dated(..));
+    let known = if settings.moments { first_moment(&settings, first.as_bytes()) } else { None };
     let mut input = Input { source: &mut source, first: Some((first, filled)) };
-    let ended = if threads > 1 { many(&mut input, output, &settings, threads, &mut report.tally) } else { one(&mut input, output, &settings, &mut report.tally) };
+    let output = |sink| Out { sink, quarantine: job.quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), compress: job.compress };
+    let ended = match target {
+        Target::One(sink) if threads > 1 => many(&mut input, output(sink), &settings, threads, &mut report.tally),
+        Target::One(sink) => one(&mut input, output(sink), &settings, &mut report.tally),
+        Target::Dated(pattern, start) => {
+            let start = known.unwrap_or(start);
+            Sink::append(&file_at(&pattern, start)).and_then(|sink| dated(&mut input, output(sink), &settings, (&pattern, start), &mut report.tally))
+        }
+    };
     report.bytes_in = source.bytes_read();
     match ended {
         Ok(bytes) => report.bytes_out = bytes,
@@ -95,7 +113,7 @@ fn start(job: &PipeJob, sample: &[u8]) -> Start {
     }
     let table = formats.iter().any(|format| format.has_columns());
     let cut = sample.split(|byte| *byte == b'\n').take(100).any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
-    let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line };
+    let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line, moments: false };
     Start { settings, name, threads: if table || cut { 1 } else { job.threads } }
 }
 
@@ -171,6 +189,51 @@ fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tal
         }
         match filled {
             Ok(Filled::End) => return Ok(out.sink.finish()?.bytes),
+            Ok(Filled::Block | Filled::Pause | Filled::TooLong) => {}
+            Err(error) => {
+                out.sink.finish()?;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The first time in a sample: lines in front of it go where it goes.
+fn first_moment(settings: &Settings, sample: &[u8]) -> Option<jiff::Timestamp> {
+    let mut scrubber = Scrubber::new(settings);
+    sample.split_inclusive(|byte| *byte == b'\n').find_map(|line| {
+        scrubber.block(line, &mut Clean::default(), &mut Quarantined::default(), &mut Tally::default());
+        scrubber.moment()
+    })
+}
+
+/// A file for each time, on the caller's thread: line by line, because any line may belong to another file.
+fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, start): (&Path, jiff::Timestamp), tally: &mut Tally) -> Result<u64, StoreError> {
+    let mut scrubber = Scrubber::new(settings);
+    let mut block = Block::default();
+    let mut rejected = Quarantined::default();
+    let mut name = file_at(pattern, start);
+    let mut bytes = 0;
+    loop {
+        let filled = input.fill(&mut block, BLOCK);
+        for line in block.as_bytes().split_inclusive(|byte| *byte == b'\n') {
+            let mut clean = Clean::default();
+            scrubber.block(line, &mut clean, &mut rejected, tally);
+            let due = scrubber.moment().map(|moment| file_at(pattern, moment));
+            if let Some(due) = due.filter(|due| *due != name) {
+                out.flush()?;
+                bytes += std::mem::replace(&mut out.sink, Sink::append(&due)?).finish()?.bytes;
+                name = due;
+            }
+            out.held.append(&clean);
+        }
+        if let Ok(Filled::TooLong) = filled {
+            scrubber.too_long(&mut out.held, tally);
+        }
+        out.quarantine(&mut rejected)?;
+        out.flush()?;
+        match filled {
+            Ok(Filled::End) => return Ok(bytes + out.sink.finish()?.bytes),
             Ok(Filled::Block | Filled::Pause | Filled::TooLong) => {}
             Err(error) => {
                 out.sink.finish()?;

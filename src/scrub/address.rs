@@ -1,13 +1,14 @@
-//! Client addresses in every textual form: read one, cut it down to its network, write it, and find the hops of a list.
+//! Client addresses in every textual form: one strict reader, and around it what is done with what it reads.
 
 mod hops;
+mod nets;
+pub(crate) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 
-use ipnet::IpNet;
-
-pub(crate) use hops::{Hops, NotAList, list};
+pub(crate) use hops::list;
+pub(crate) use nets::Nets;
+pub(crate) use write::write_truncated;
 
 /// What stands in an address slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +119,7 @@ fn port_or_end(text: &[u8]) -> Option<Option<&[u8]>> {
 }
 
 fn is_port(text: &[u8]) -> bool {
-    matches!(text.len(), 1..=5)
-        && text.iter().all(u8::is_ascii_digit)
-        && text.iter().fold(0, |value, &b| value * 10 + u32::from(b & 15)) <= 65_535
+    matches!(text.len(), 1..=5) && text.iter().all(u8::is_ascii_digit) && text.iter().fold(0, |value, &b| value * 10 + u32::from(b & 15)) <= 65_535
 }
 
 /// RFC 1035 allows 255 bytes; underscores are not host names but stand in logs.
@@ -282,6 +281,7 @@ pub(in crate::scrub) fn v6_prefix(text: &[u8]) -> Option<(Ipv6Addr, usize)> {
 
 #[inline]
 fn hex_value(byte: u8) -> Option<u16> {
+    #[expect(clippy::indexing_slicing, reason = "evaluated at compile time, where a panic is a failed build")]
     static VALUES: [u8; 256] = {
         let mut values = [0xff; 256];
         let mut n = 0;
@@ -311,182 +311,14 @@ pub(crate) fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(v4))
 }
 
-/// Reads an address and writes its network. `false`: it is none, and nothing was written.
-#[inline]
-pub(crate) fn truncate(text: &[u8], v4_bits: u8, v6_bits: u8, out: &mut Vec<u8>) -> bool {
-    parse(text).map(|endpoint| write_truncated(&endpoint, v4_bits, v6_bits, out)).is_some()
-}
-
-/// Writes the network address in the layout of the input: brackets stay, zone and port go.
-///
-/// An embedded IPv4 address is cut with `v4_bits` and written as plain IPv4, without brackets. A host name is an
-/// identifier and becomes `-`; of a socket path only `unix:` is left.
-#[inline]
-pub(crate) fn write_truncated(endpoint: &Endpoint<'_>, v4_bits: u8, v6_bits: u8, out: &mut Vec<u8>) {
-    match endpoint.host {
-        Host::V4(v4) if endpoint.bracketed => {
-            out.push(b'[');
-            write_v4(cut_v4(v4, v4_bits), out);
-            out.push(b']');
-        }
-        Host::V4(v4) => write_v4(cut_v4(v4, v4_bits), out),
-        Host::V6(v6) => {
-            if let Some(v4) = embedded_v4(v6) {
-                return write_v4(cut_v4(v4, v4_bits), out);
-            }
-            let network = cut_v6(v6, v6_bits);
-            if endpoint.bracketed {
-                out.push(b'[');
-                write_v6(network, out);
-                out.push(b']');
-            } else {
-                write_v6(network, out);
-            }
-        }
-        Host::Unix => out.extend_from_slice(b"unix:"),
-        Host::Name | Host::Absent => out.push(b'-'),
-    }
-}
-
-/// The network of an address; more than 32 bits leave it whole.
-pub(crate) fn cut_v4(v4: Ipv4Addr, bits: u8) -> Ipv4Addr {
-    let dropped = 32 - u32::from(bits.min(32));
-    Ipv4Addr::from_bits(v4.to_bits() & u32::MAX.checked_shl(dropped).unwrap_or(0))
-}
-
-/// The network of an address; more than 128 bits leave it whole.
-pub(crate) fn cut_v6(v6: Ipv6Addr, bits: u8) -> Ipv6Addr {
-    let dropped = 128 - u32::from(bits.min(128));
-    Ipv6Addr::from_bits(v6.to_bits() & u128::MAX.checked_shl(dropped).unwrap_or(0))
-}
-
-/// The text of every octet with the dot behind it, and the length of that.
-static OCTETS: [([u8; 4], u8); 256] = {
-    let mut table = [([b'.'; 4], 0); 256];
-    let mut n = 0;
-    while n < 256 {
-        let (h, t, u) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
-        table[n] = match n {
-            0..10 => ([u, b'.', b'.', b'.'], 2),
-            10..100 => ([t, u, b'.', b'.'], 3),
-            _ => ([h, t, u, b'.'], 4),
-        };
-        n += 1;
-    }
-    table
-};
-
-/// Writes a dotted quad.
-#[inline]
-pub(crate) fn write_v4(v4: Ipv4Addr, out: &mut Vec<u8>) {
-    let mut text = [0u8; 16];
-    let mut len = 0usize;
-    for octet in v4.octets() {
-        // Four bytes every time; the dots behind a short octet are overwritten by the next one.
-        let (digits, used) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
-        if let Some(to) = text.get_mut(len..).and_then(|to| to.first_chunk_mut()) {
-            *to = digits;
-        }
-        len += usize::from(used);
-    }
-    // A copy of constant length is cheaper than one of the exact length.
-    let end = out.len() + len - 1;
-    out.extend_from_slice(&text);
-    out.truncate(end);
-}
-
-/// Writes the canonical text of RFC 5952.
-pub(crate) fn write_v6(v6: Ipv6Addr, out: &mut Vec<u8>) {
-    let groups = v6.segments();
-    let gap = longest_zeros(groups);
-    for (index, &group) in groups.iter().enumerate() {
-        if gap.contains(&index) {
-            if index == gap.start {
-                out.extend_from_slice(b"::");
-            }
-            continue;
-        }
-        if index > 0 && index != gap.end {
-            out.push(b':');
-        }
-        write_hex(group, out);
-    }
-}
-
-fn write_hex(group: u16, out: &mut Vec<u8>) {
-    let skip = (group | 1).leading_zeros() / 4;
-    for nibble in (0..4 - skip).rev() {
-        let value = (group >> (4 * nibble) & 15) as u8;
-        out.push(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    }
-}
-
-/// The first longest run of at least two zero groups, which `::` stands for; an empty range behind the end if none.
-fn longest_zeros(groups: [u16; 8]) -> Range<usize> {
-    let (mut best, mut start) = (9..9, 0);
-    for (index, &group) in groups.iter().enumerate() {
-        if group != 0 {
-            start = index + 1;
-        } else if index + 1 - start >= 2 && index + 1 - start > best.len() {
-            best = start..index + 1;
-        }
-    }
-    best
-}
-
-/// The networks of `except`: addresses in them are left alone.
-///
-/// Linear search over masks: a policy names a handful of own networks, and then this beats any tree.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Nets {
-    v4: Vec<(u32, u32)>,
-    v6: Vec<(u128, u128)>,
-}
-
-impl Nets {
-    /// Compiles the networks; one inside `::ffff:0:0/96` means IPv4.
-    pub(crate) fn new(nets: &[IpNet]) -> Self {
-        let mut compiled = Self::default();
-        for net in nets {
-            match net.trunc() {
-                IpNet::V4(net) => compiled.v4.push((net.network().to_bits(), net.netmask().to_bits())),
-                IpNet::V6(net) => match net.network().to_ipv4_mapped() {
-                    Some(v4) if net.prefix_len() >= 96 => compiled.v4.push((v4.to_bits(), net.netmask().to_bits() as u32)),
-                    _ => compiled.v6.push((net.network().to_bits(), net.netmask().to_bits())),
-                },
-            }
-        }
-        compiled
-    }
-
-    /// Whether no network is excepted.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-
-    /// Whether an address is excepted; an embedded IPv4 address counts as IPv4.
-    #[inline]
-    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
-        match ip {
-            IpAddr::V4(v4) => self.contains_v4(v4),
-            IpAddr::V6(v6) => {
-                let bits = v6.to_bits();
-                self.v6.iter().any(|&(net, mask)| bits & mask == net)
-                    || !self.v4.is_empty() && embedded_v4(v6).is_some_and(|v4| self.contains_v4(v4))
-            }
-        }
-    }
-
-    fn contains_v4(&self, v4: Ipv4Addr) -> bool {
-        let bits = v4.to_bits();
-        self.v4.iter().any(|&(net, mask)| bits & mask == net)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::write::{write_v4, write_v6};
     use super::*;
+
+    fn truncate(text: &[u8], v4_bits: u8, v6_bits: u8, out: &mut Vec<u8>) -> bool {
+        parse(text).map(|endpoint| write_truncated(&endpoint, v4_bits, v6_bits, out)).is_some()
+    }
 
     fn v4(text: &str) -> Host {
         Host::V4(text.parse().unwrap())
@@ -548,9 +380,37 @@ mod tests {
     #[test]
     fn nothing_of_the_kind() {
         for text in [
-            " ", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "1.2.3.4:123456", "1.2.3.4/24", "[::1",
-            "::1]", "[::1]x", "[]", "[::1]:", "[name]", ":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9:10",
-            "fe80::1%", "12345::1", "::12345", "g::1", "a b", "a,b", "a\"b", "caf\u{e9}", "--", "...", "%31.2.3.4", "\\x01",
+            " ",
+            "1.2.3.4 ",
+            " 1.2.3.4",
+            "1.2.3.4:",
+            "1.2.3.4:x",
+            "1.2.3.4:65536",
+            "1.2.3.4:123456",
+            "1.2.3.4/24",
+            "[::1",
+            "::1]",
+            "[::1]x",
+            "[]",
+            "[::1]:",
+            "[name]",
+            ":",
+            ":::",
+            "1::2::3",
+            "1:2:3:4:5:6:7",
+            "1:2:3:4:5:6:7:8:9:10",
+            "fe80::1%",
+            "12345::1",
+            "::12345",
+            "g::1",
+            "a b",
+            "a,b",
+            "a\"b",
+            "caf\u{e9}",
+            "--",
+            "...",
+            "%31.2.3.4",
+            "\\x01",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }

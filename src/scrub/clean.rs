@@ -29,6 +29,11 @@ impl Clean {
         self.bytes.clear();
     }
 
+    /// Adds what came through the gate elsewhere.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
     pub(in crate::scrub) fn len(&self) -> usize {
         self.bytes.len()
     }

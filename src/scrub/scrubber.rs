@@ -5,7 +5,8 @@ use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::policy::Policy;
 use super::explain::FieldChange;
 use super::{ecs, reject};
-use crate::format::{Columns, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel};
+use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// What becomes of a line that does not parse.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub output: Output,
     /// The longest line, in bytes.
     pub max_line: usize,
+    /// Whether the time of each record is wanted: [`Scrubber::moment`].
+    pub moments: bool,
 }
 
 /// A format with the act for each of its slots.
@@ -74,6 +77,8 @@ pub struct Scrubber {
     /// Parts of lines that a carrier cut, by stream.
     pending: [Vec<u8>; 2],
     record: ecs::Record,
+    moments: bool,
+    moment: Option<Timestamp>,
 }
 
 /// How a line was recognised.
@@ -100,6 +105,8 @@ impl Scrubber {
             nested: Clean::default(),
             pending: Default::default(),
             record: ecs::Record::default(),
+            moments: settings.moments,
+            moment: None,
         }
     }
 
@@ -112,6 +119,21 @@ impl Scrubber {
             self.line(line, clean, quarantine, tally);
             rest = after;
         }
+    }
+
+    /// The time of the last line that had one, if the settings ask for it.
+    pub const fn moment(&self) -> Option<Timestamp> {
+        self.moment
+    }
+
+    /// Notes the record's time.
+    fn note(&mut self, plan: usize, line: &[u8], inner: bool) {
+        let Some(plan) = self.plans.get(plan) else { return };
+        let spans = if inner { self.inner.as_slice() } else { self.spans.as_slice() };
+        let is_time = |span: &&Span| plan.format.slots().get(usize::from(span.slot)).is_some_and(|slot| slot.field == Field::Time);
+        let values = |own: bool| spans.iter().filter(is_time).filter(move |span| own == (usize::from(span.slot) >= ENVELOPE_SLOTS)).filter_map(|span| line.get(span.range()));
+        // The line's own time before the carrier's.
+        self.moment = time::of_record(values(true)).or_else(|| time::of_record(values(false))).or(self.moment);
     }
 
     /// Counts a line that was too long to be held; its place is kept.
@@ -272,6 +294,9 @@ impl Scrubber {
     }
 
     fn bare(&mut self, plan: usize, line: &[u8], clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
+        if self.moments {
+            self.note(plan, line, false);
+        }
         let Some(plan) = self.plans.get(plan) else { return Err(Reject::Envelope) };
         if self.output == Output::Json {
             return ecs::record(plan, &mut self.tools, &mut self.record, &[(line, self.spans.as_slice())], clean);
@@ -286,11 +311,20 @@ impl Scrubber {
     fn enveloped(&mut self, found: &Found, line: &[u8], peeled: Peeled, clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
         // A part of a cut line leaves an empty place; the whole comes with its last part.
         let empty = found.plan == usize::MAX;
-        let Some(plan) = self.plans.get(if empty { 0 } else { found.plan }) else { return Err(Reject::Envelope) };
         if let Line::Directive(_) = found.line {
             return Err(Reject::Envelope);
         }
         let separate = peeled.coded || !self.decoded.is_empty();
+        if self.moments && !empty {
+            if separate {
+                let decoded = std::mem::take(&mut self.decoded);
+                self.note(found.plan, &decoded, true);
+                self.decoded = decoded;
+            } else {
+                self.note(found.plan, line, false);
+            }
+        }
+        let Some(plan) = self.plans.get(if empty { 0 } else { found.plan }) else { return Err(Reject::Envelope) };
         if self.output == Output::Json {
             if empty {
                 return Ok(());

@@ -16,7 +16,11 @@ const PLACEHOLDER: &[u8] = b"{id}";
 pub(crate) struct Tokens {
     layers: Layers,
     hits: Vec<Range<usize>>,
+    template: Vec<u8>,
 }
+
+/// How often a template is templated again before the path is given up whole.
+const MAX_ROUNDS: usize = 8;
 
 impl Tokens {
     /// Appends the ranges of `path` that must be replaced by `-`: ascending, neither overlapping nor touching.
@@ -38,6 +42,27 @@ impl Tokens {
     /// Extensions of files stay (`/img/123.png` becomes `/img/{id}.png`), and so do the names of matrix parameters. The
     /// template of a template is itself.
     pub(crate) fn template(&mut self, path: &[u8], rules: &Rules<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.template_once(path, rules, out);
+        // Quotes, brackets and the like reach over several segments, and what they enclose may have become shorter.
+        if !path.iter().any(|b| matches!(b, b'"' | b'@' | b'[' | b'(' | b'=' | b'%' | b'\\' | b'+' | b':' | b' ')) {
+            return;
+        }
+        let mut template = std::mem::take(&mut self.template);
+        let stable = (0..MAX_ROUNDS).any(|_| {
+            template.clear();
+            template.extend(out.drain(start..));
+            self.template_once(&template, rules, out);
+            out.get(start..) == Some(&template)
+        });
+        self.template = template;
+        if !stable {
+            out.truncate(start);
+            out.extend_from_slice(b"/{id}");
+        }
+    }
+
+    fn template_once(&mut self, path: &[u8], rules: &Rules<'_>, out: &mut Vec<u8>) {
         let mut hits = std::mem::take(&mut self.hits);
         hits.clear();
         self.detect(path, rules, &mut hits);
@@ -79,9 +104,7 @@ impl Tokens {
     fn parameter(&mut self, parameter: &[u8], start: usize, hits: &[Range<usize>], out: &mut Vec<u8>) {
         let name = parameter.iter().position(|&b| b == b'=').map_or(0, |at| at + 1);
         let (name, value) = parameter.split_at_checked(name).unwrap_or((b"", parameter));
-        let variable = |layers: &mut Layers, text: &[u8], start: usize| {
-            is_hit(hits, start..start + text.len()) || is_variable(layers.plain(text), true)
-        };
+        let variable = |layers: &mut Layers, text: &[u8], start: usize| is_hit(hits, start..start + text.len()) || is_variable(layers.plain(text), true);
         if variable(&mut self.layers, name.strip_suffix(b"=").unwrap_or(name), start) {
             return out.extend_from_slice(PLACEHOLDER);
         }
@@ -103,6 +126,7 @@ const EXTENSIONS: &str = "7z aac apk asp aspx atom avi avif bin bmp bz2 cgi css 
     xz yaml yml zip";
 
 /// The suffixes as numbers, which compare at once.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time, where a panic is a failed build")]
 static KNOWN: [u64; 82] = {
     let bytes = EXTENSIONS.as_bytes();
     let mut known = [0; 82];
@@ -137,12 +161,19 @@ fn is_variable(text: &[u8], whole: bool) -> bool {
     if text == PLACEHOLDER {
         return false;
     }
-    let digits = text.iter().filter(|b| b.is_ascii_digit()).count();
-    let letters = text.iter().any(|&b| b.is_ascii_alphabetic() || b >= 0x80);
-    let version = matches!(text, [b'v' | b'V', rest @ ..] if rest.len() <= 3 && rest.iter().all(|&b| b.is_ascii_digit() || b == b'.'));
-    let numbered = digits >= 3 || digits > 0 && (!letters || whole && text.last().is_some_and(u8::is_ascii_digit));
-    let word = text.split(|b| !b.is_ascii_alphanumeric()).map(<[u8]>::len).max().unwrap_or(0);
-    numbered && !version || text.len() >= LONG || word >= LONG_WORD || matches!(text.first(), Some(b'~' | b'@'))
+    let (mut digits, mut letters, mut word, mut longest) = (0, 0, 0, 0);
+    for &byte in text {
+        let (digit, letter) = (byte.is_ascii_digit(), byte.is_ascii_alphabetic());
+        digits += usize::from(digit);
+        letters += usize::from(letter | !byte.is_ascii());
+        word = if digit | letter { word + 1 } else { 0 };
+        longest = longest.max(word);
+    }
+    let number = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let version = matches!(text, [b'v' | b'V', rest @ ..] if rest.len() <= 3 && rest.iter().all(number));
+    let numbered = digits >= 3 || digits > 0 && (letters == 0 || whole && text.last().is_some_and(u8::is_ascii_digit));
+    let user = matches!(text.first(), Some(b'~' | b'@'));
+    numbered && !version || text.len() >= LONG || longest >= LONG_WORD || user
 }
 
 #[cfg(test)]
@@ -223,12 +254,7 @@ mod tests {
     fn addresses_and_emails() {
         table(
             detected,
-            &[
-                ("/a/1.2.3.4/b", "/a/-/b"),
-                ("/a/2001%3adb8%3a%3a1", "/a/-"),
-                ("/unsubscribe/john.doe%2540example.com", "/unsubscribe/-"),
-                ("/~john@example.com/", "/-/"),
-            ],
+            &[("/a/1.2.3.4/b", "/a/-/b"), ("/a/2001%3adb8%3a%3a1", "/a/-"), ("/unsubscribe/john.doe%2540example.com", "/unsubscribe/-"), ("/~john@example.com/", "/-/")],
         );
     }
 
@@ -258,17 +284,47 @@ mod tests {
     #[test]
     fn ordinary_paths_stay() {
         for path in [
-            "", "/", "*", "-", "/index.html", "/favicon.ico", "/wp-content/themes/twentytwentyfour/style.min.css", "/2024/05/06/",
-            "/blog/2024-05-06-the-best-of-2024-top-10", "/images/jordan-80.png", "/img/logo@2x.png", "/img/200x200/a.webp",
-            "/api/v2/users/1234567890", "/order/1700000000123", "/js/jquery-3.7.1.min.js", "/npm/vue@3.2.1/dist/vue.js",
-            "/erddap/tabledap/nrt_SEA069_M21.ncCF", "/presentations/logstash-scale11x/images/kibana-dashboard3.png",
-            "/assets/fonts/list-admin.37e4038e.woff2", "/shuttle/missions/sts-71/images/KSC-95EC-0423.gif",
-            "/IMG_20240506_123456.jpg", "/Screenshot_2024-05-06-12-30-00.png", "/IMG-20240506-WA0001.jpg", "/x86_64-unknown-linux-gnu/",
-            "/getUserProfileByIdentifierAndName", "/XMLHttpRequestFactoryBuilder.js", "/iphone-15-pro-max-256gb-space-black",
-            "/Donaudampfschifffahrtsgesellschaftskapitaen", "/%D9%85%DA%AF%D8%A7%D9%BE%DB%8C%DA%A9%D8%B3%D9%84",
-            "/caf%C3%A9/menu", "/dp/B08N5WRWNW", "/watch/dQw4w9WgXcQ", "/;v=1.2/a;b=c", "/a(b)/c=d", "/12345678-1234/",
-            "/report-01-02-2024.pdf", "/2024-05-06T12:34:56Z", "/author=john/", "/sony-wh-1000xm4-noise-cancelling-headphones",
-            "/debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u2_amd64.deb", "/wiki/Llanfairpwllgwyngyllgogerychwyrndrobwll",
+            "",
+            "/",
+            "*",
+            "-",
+            "/index.html",
+            "/favicon.ico",
+            "/wp-content/themes/twentytwentyfour/style.min.css",
+            "/2024/05/06/",
+            "/blog/2024-05-06-the-best-of-2024-top-10",
+            "/images/jordan-80.png",
+            "/img/logo@2x.png",
+            "/img/200x200/a.webp",
+            "/api/v2/users/1234567890",
+            "/order/1700000000123",
+            "/js/jquery-3.7.1.min.js",
+            "/npm/vue@3.2.1/dist/vue.js",
+            "/erddap/tabledap/nrt_SEA069_M21.ncCF",
+            "/presentations/logstash-scale11x/images/kibana-dashboard3.png",
+            "/assets/fonts/list-admin.37e4038e.woff2",
+            "/shuttle/missions/sts-71/images/KSC-95EC-0423.gif",
+            "/IMG_20240506_123456.jpg",
+            "/Screenshot_2024-05-06-12-30-00.png",
+            "/IMG-20240506-WA0001.jpg",
+            "/x86_64-unknown-linux-gnu/",
+            "/getUserProfileByIdentifierAndName",
+            "/XMLHttpRequestFactoryBuilder.js",
+            "/iphone-15-pro-max-256gb-space-black",
+            "/Donaudampfschifffahrtsgesellschaftskapitaen",
+            "/%D9%85%DA%AF%D8%A7%D9%BE%DB%8C%DA%A9%D8%B3%D9%84",
+            "/caf%C3%A9/menu",
+            "/dp/B08N5WRWNW",
+            "/watch/dQw4w9WgXcQ",
+            "/;v=1.2/a;b=c",
+            "/a(b)/c=d",
+            "/12345678-1234/",
+            "/report-01-02-2024.pdf",
+            "/2024-05-06T12:34:56Z",
+            "/author=john/",
+            "/sony-wh-1000xm4-noise-cancelling-headphones",
+            "/debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u2_amd64.deb",
+            "/wiki/Llanfairpwllgwyngyllgogerychwyrndrobwll",
         ] {
             assert_eq!(detected(path), path);
         }

@@ -187,6 +187,18 @@ fn refused(path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
     StoreError { verb: "open", path: path.to_owned(), cause: Cause::Refused { why, remedy } }
 }
 
+/// Whether a name holds conversions, as `rotatelogs` and `cronolog` take them.
+pub fn is_pattern(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().contains(&b'%')
+}
+
+/// The name at a time, in UTC. What is no conversion stays.
+pub fn file_at(pattern: &Path, moment: jiff::Timestamp) -> PathBuf {
+    let utc = moment.to_zoned(jiff::tz::TimeZone::UTC);
+    let text = pattern.to_string_lossy();
+    jiff::fmt::strtime::format(text.as_bytes(), &utc).map_or_else(|_error| pattern.to_owned(), PathBuf::from)
+}
+
 /// Opens for appending; the mode holds from the first byte.
 fn open_append(path: &Path, mode: u32) -> Result<File, StoreError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;

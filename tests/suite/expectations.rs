@@ -45,12 +45,12 @@ fn url(out: &mut Vec<Expected>, value: &Value) {
 /// A request line of three words.
 fn request(out: &mut Vec<Expected>, value: &Value) {
     let words: Vec<&str> = value.as_str().unwrap_or_default().split(' ').collect();
-    if let [method, target, protocol] = words[..] {
-        if protocol.starts_with("HTTP/") {
-            out.push(Expected::Text("method", method.to_owned()));
-            out.push(Expected::Text("protocol", protocol.to_owned()));
-            url(out, &Value::from(target));
-        }
+    if let [method, target, protocol] = words[..]
+        && protocol.starts_with("HTTP/")
+    {
+        out.push(Expected::Text("method", method.to_owned()));
+        out.push(Expected::Text("protocol", protocol.to_owned()));
+        url(out, &Value::from(target));
     }
 }
 
@@ -204,12 +204,8 @@ pub fn epoch_millis(raw: &str) -> Option<i64> {
     let month = |word: &str| MONTHS.iter().position(|name| *name == word).and_then(|at| i16::try_from(at + 1).ok());
     let zone = zone_minutes(text);
     let (year, month, day, clock) = match words[..] {
-        [day, name, year, hour, minute, second, ..] if month(name).is_some() && number(day).is_some() => {
-            (number(year)?, month(name)?, number(day)?, [hour, minute, second])
-        }
-        [_, name, day, hour, minute, second, year, ..] if month(name).is_some() => {
-            (number(year)?, month(name)?, number(day)?, [hour, minute, second])
-        }
+        [day, name, year, hour, minute, second, ..] if month(name).is_some() && number(day).is_some() => (number(year)?, month(name)?, number(day)?, [hour, minute, second]),
+        [_, name, day, hour, minute, second, year, ..] if month(name).is_some() => (number(year)?, month(name)?, number(day)?, [hour, minute, second]),
         [year, month, day, hour, minute, second, ..] if year.len() == 4 => (number(year)?, number(month)?, number(day)?, [hour, minute, second]),
         _ => return None,
     };

@@ -340,3 +340,23 @@ fn a_full_disk_is_an_error_and_not_a_loss() {
     drop(fed);
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
+
+#[test]
+fn two_writers_may_append_to_one_file() {
+    for codec in ["none", "gzip", "zstd"] {
+        let dir = Dir::new();
+        let file = dir.arg("out");
+        let count = 20_000;
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let outcome = pipe(&["--format", "combined", "--compress", codec, "-o", &file], &combined(count));
+                    outcome.expect_code(0);
+                });
+            }
+        });
+        let written = decoded(&dir.read("out"));
+        let whole = lines(&written).iter().filter(|line| line.starts_with(b"203.0.113.0 - - [") && line.ends_with(b"desktop)\"")).count();
+        assert_eq!((lines(&written).len(), whole), (2 * count, 2 * count), "{codec}");
+    }
+}

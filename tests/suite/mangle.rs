@@ -95,8 +95,7 @@ fn kept_as_host(line: &[u8], format: &str) -> bool {
 fn mangled_records_are_counted_and_never_leak() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut failures = Vec::new();
-    for index in 0..SAMPLES.len() {
-        let sample = &SAMPLES[index];
+    for (index, sample) in SAMPLES.iter().enumerate() {
         let (line, other) = (record(index), record(dice.roll(SAMPLES.len())));
         let mut input = sample.header.as_bytes().to_vec();
         for _ in 0..VARIANTS {
@@ -138,5 +137,23 @@ fn mangled_records_survive_detection_too() {
     for (number, line) in lines(&outcome.stdout).into_iter().enumerate() {
         let leaked = leak(line).filter(|_| !kept_as_host(line, "combined_vhost"));
         assert_eq!(leaked, None, "output line {}", number + 1);
+    }
+}
+
+#[test]
+fn noise_in_every_format_is_only_rejects() {
+    let mut dice = Dice(77);
+    let mut noise: Vec<u8> = (0..1 << 16).map(|_| u8::try_from(dice.roll(256)).expect("a byte")).collect();
+    noise.extend_from_slice("\n{\n\"\n[\n\n<\n\t\t\t\n\\x\n%\n\u{feff}{\"a\n#Fields:\n#fields\t\n- - -\n".as_bytes());
+    noise.extend_from_slice(&[b"{\"a\":".repeat(5000), b"[".repeat(5000), b"\"".repeat(5000), b" ".repeat(5000)].join(&b'\n'));
+    for sample in SAMPLES {
+        let input = [sample.header.as_bytes(), &noise].concat();
+        for output in ["same", "json"] {
+            let outcome = pipe(&["--format", sample.format, "--output", output], &input);
+            assert_eq!(outcome.code(), Some(0), "{} {output}: {}", sample.name(), outcome.stderr_text());
+            let counts = counts(&outcome.report());
+            assert_eq!(counts.read as usize, lines(&input).len(), "{} {output}", sample.name());
+            assert_eq!(counts.written as usize, lines(&outcome.stdout).len(), "{} {output}", sample.name());
+        }
     }
 }

@@ -191,7 +191,7 @@ fn kept_by_itself(text: &[u8], start: usize, rules: &Rules, shape: &Shape) -> bo
 fn is_version(before: &str) -> bool {
     let Some(rest) = before.strip_suffix('/') else { return false };
     let product = rest.bytes().rev().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')).count();
-    let ahead = rest.as_bytes().len().checked_sub(product + 1).and_then(|at| rest.as_bytes().get(at));
+    let ahead = rest.len().checked_sub(product + 1).and_then(|at| rest.as_bytes().get(at));
     product > 0 && ahead.is_some_and(|byte| matches!(byte, b' ' | b'"' | b'(' | b';' | b'+' | b'{' | b','))
 }
 
@@ -216,8 +216,7 @@ fn client_names(line: &str, shape: &Shape) -> Vec<String> {
 }
 
 fn users(line: &str, shape: &Shape) -> Vec<String> {
-    let mut users: Vec<String> =
-        shape.column(line, &["cs-username", "username", "c-auth-id"]).into_iter().map(str::to_owned).collect();
+    let mut users: Vec<String> = shape.column(line, &["cs-username", "username", "c-auth-id"]).into_iter().map(str::to_owned).collect();
     if shape.columns.is_empty() && shape.first != First::Neither {
         users.extend(clf_user(line, usize::from(shape.first == First::Host)));
     }
@@ -233,7 +232,7 @@ fn users(line: &str, shape: &Shape) -> Vec<String> {
 /// What stands between the third blank and the bracket of the time in a line of the common log format.
 fn clf_user(line: &str, skipped: usize) -> Option<String> {
     let (head, time) = line.split_once(" [")?;
-    let dated = time.bytes().nth(2) == Some(b'/') && time.bytes().take(2).all(|byte| byte.is_ascii_digit());
+    let dated = time.as_bytes().get(2) == Some(&b'/') && time.bytes().take(2).all(|byte| byte.is_ascii_digit());
     let mut words = head.splitn(3 + skipped, ' ').skip(2 + skipped);
     let user = words.next()?.trim();
     (dated && !head.contains(['"', '{', '='])).then(|| user.to_owned())
@@ -316,7 +315,8 @@ fn queries(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const RAW: &str = r#"203.0.113.9 - mallory [10/Oct/2000:13:55:36 -0700] "GET /a/mail/eve@example.org?session=abcdef&page=2 HTTP/1.1" 200 5 "http://site.example/?q=secret" "agent/1.0""#;
+    const RAW: &str =
+        r#"203.0.113.9 - mallory [10/Oct/2000:13:55:36 -0700] "GET /a/mail/eve@example.org?session=abcdef&page=2 HTTP/1.1" 200 5 "http://site.example/?q=secret" "agent/1.0""#;
 
     fn rules() -> Rules {
         Rules::of_policy("client_addr = \"truncate/24,32\"\nquery = { default = \"drop\", keep = [\"page\"] }\nother = \"drop\"\n")

@@ -7,10 +7,46 @@ use super::support::{Dir, holds, lines, logfade, pipe};
 
 /// Every name of the contract; `nginx:` and `apache:` take a string of their own.
 const FORMATS: [&str; 40] = [
-    "combined", "common", "combined_vhost", "common_vhost", "nginx", "apache", "ingress-nginx", "nginx-error", "apache-error", "traefik-clf",
-    "traefik-json", "caddy-json", "nginx-json", "haproxy-http", "haproxy-tcp", "envoy", "squid", "varnishncsa", "litespeed", "tomcat", "jetty",
-    "iis", "w3c", "aws-elb", "aws-alb", "aws-nlb", "aws-s3", "aws-cloudfront", "gcp-lb-json", "azure-frontdoor-json", "azure-appgw-json",
-    "cloudflare-json", "fastly-json", "akamai-json", "uwsgi", "ltsv", "icecast", "shoutcast", "json", "auto",
+    "combined",
+    "common",
+    "combined_vhost",
+    "common_vhost",
+    "nginx",
+    "apache",
+    "ingress-nginx",
+    "nginx-error",
+    "apache-error",
+    "traefik-clf",
+    "traefik-json",
+    "caddy-json",
+    "nginx-json",
+    "haproxy-http",
+    "haproxy-tcp",
+    "envoy",
+    "squid",
+    "varnishncsa",
+    "litespeed",
+    "tomcat",
+    "jetty",
+    "iis",
+    "w3c",
+    "aws-elb",
+    "aws-alb",
+    "aws-nlb",
+    "aws-s3",
+    "aws-cloudfront",
+    "gcp-lb-json",
+    "azure-frontdoor-json",
+    "azure-appgw-json",
+    "cloudflare-json",
+    "fastly-json",
+    "akamai-json",
+    "uwsgi",
+    "ltsv",
+    "icecast",
+    "shoutcast",
+    "json",
+    "auto",
 ];
 
 const TOTAL: &str = "client_addr = \"truncate/24,32\"\nother = \"drop\"\n";
@@ -175,7 +211,8 @@ fn every_format_of_the_contract_is_listed() {
 fn detection_names_the_format_and_its_runners_up() {
     let dir = Dir::new();
     let combined_path = dir.file("a.log", &combined(50));
-    let json_path = dir.file("b.log", br#"{"ClientHost":"203.0.113.9","RequestMethod":"GET","RequestPath":"/","DownstreamStatus":200,"request_User-Agent":"x","time":"2023-10-10T13:55:36Z"}"#);
+    let json_path =
+        dir.file("b.log", br#"{"ClientHost":"203.0.113.9","RequestMethod":"GET","RequestPath":"/","DownstreamStatus":200,"request_User-Agent":"x","time":"2023-10-10T13:55:36Z"}"#);
     let noise_path = dir.file("c.log", b"one\ntwo\nthree\n");
     let found = logfade(&["detect", "--json", &combined_path, &json_path, &noise_path]).run(b"").expect_code(0).json();
     let entries = found.as_array().expect("a list");

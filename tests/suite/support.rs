@@ -76,14 +76,7 @@ pub struct Counts {
 /// Takes the counts out of a report and checks that nothing is missing from them.
 pub fn counts(report: &Value) -> Counts {
     let of = |key: &str| report[key].as_u64().unwrap_or_else(|| panic!("the report has no number `{key}`"));
-    let counts = Counts {
-        read: of("read"),
-        clean: of("clean"),
-        rejected: of("rejected"),
-        excluded: of("excluded"),
-        written: of("written"),
-        lost: of("lost"),
-    };
+    let counts = Counts { read: of("read"), clean: of("clean"), rejected: of("rejected"), excluded: of("excluded"), written: of("written"), lost: of("lost") };
     assert_eq!(counts.read, counts.clean + counts.rejected + counts.excluded, "every line is accounted for");
     let reasons = report["reasons"].as_object().expect("the report has `reasons`");
     let by_reason: u64 = reasons.values().map(|count| count.as_u64().expect("a reason is a count")).sum();
@@ -94,12 +87,11 @@ pub fn counts(report: &Value) -> Counts {
 /// One call of the program, described before it runs.
 pub struct Call {
     args: Vec<String>,
-    directory: Option<PathBuf>,
 }
 
-/// A call with these arguments; an empty configuration keeps the machine's own out of it.
+/// A call with these arguments.
 pub fn logfade<S: AsRef<str>>(args: &[S]) -> Call {
-    Call { args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(), directory: None }
+    Call { args: args.iter().map(|arg| arg.as_ref().to_owned()).collect() }
 }
 
 /// `logfade pipe --json` with further arguments over `input`.
@@ -110,17 +102,9 @@ pub fn pipe(args: &[&str], input: &[u8]) -> Outcome {
 }
 
 impl Call {
-    pub fn within(mut self, directory: &Path) -> Self {
-        self.directory = Some(directory.to_path_buf());
-        self
-    }
-
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command.args(&self.args).env("NO_COLOR", "1").env_remove("LOGFADE_CONFIG");
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
         command
     }
 

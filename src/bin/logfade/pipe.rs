@@ -4,9 +4,9 @@ use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::{Outcome, report, show};
-use logfade::run::pipe::{PipeJob, pipe};
+use logfade::run::pipe::{PipeJob, Target, pipe};
 use logfade::scrub;
-use logfade::store::sink::{Quarantine, Sink};
+use logfade::store::sink::{Quarantine, Sink, is_pattern};
 use logfade::store::source::{Source, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
@@ -27,9 +27,10 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         (OnReject::Scrub | OnReject::Drop, Some(_)) => return Err(Complaint::usage("--quarantine is not used", "add --on-reject quarantine")),
         (OnReject::Scrub | OnReject::Drop, None) => None,
     };
-    let sink = match &typed.output_file {
-        Some(path) => Sink::append(path)?,
-        None => Sink::stdout(typed.compress)?,
+    let target = match &typed.output_file {
+        Some(path) if is_pattern(path) => Target::Dated(path.clone(), now()),
+        Some(path) => Target::One(Sink::append(path)?),
+        None => Target::One(Sink::stdout(typed.compress)?),
     };
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
     let max_line = typed.max_line as usize;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         threads: typed.threads.map_or(processors, usize::from),
         max_line,
     };
-    let mut done = pipe(job, source, sink);
+    let mut done = pipe(job, source, target);
     let error = done.error.take().filter(|error| !error.is_broken_pipe());
     let took = started.elapsed();
     let mut stderr = std::io::stderr().lock();
@@ -82,6 +83,12 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     }
     let exceeded = typed.max_rejects.is_some_and(|limit| limit.is_exceeded(done.tally.rejected, done.tally.read));
     Ok(if exceeded { Exit::Rejects } else { Exit::Done })
+}
+
+/// The one place that reads the clock: for lines in front of the first that has a time.
+#[expect(clippy::disallowed_methods, reason = "the binary reads the clock, so that nothing below has to")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// SIGTERM and SIGINT end the reading at a line's end; returns what wakes a read, and where the signal's number will stand.

@@ -133,7 +133,7 @@ pub(crate) fn policies(typed: &Policies) -> Outcome {
 
 fn settings(format: Option<Arc<Format>>, policy: Policy, sample: &[u8]) -> Settings {
     let formats = format.map_or_else(|| detect::rank(sample).into_iter().map(|fit| fit.format).collect(), |format| vec![format]);
-    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE }
+    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE, moments: false }
 }
 
 /// `logfade explain`

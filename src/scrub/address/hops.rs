@@ -141,8 +141,17 @@ mod tests {
     #[test]
     fn something_else() {
         for text in [
-            "192.0.2.1 (john)", "for=192.0.2.1;secret=john", "for=192.0.2.1;proto=john", "john@example.com", "a=b", "'x'",
-            "192.0.2.1|192.0.2.2", "\u{1F600}", "=", "192.0.2.1=2", "\\x41",
+            "192.0.2.1 (john)",
+            "for=192.0.2.1;secret=john",
+            "for=192.0.2.1;proto=john",
+            "john@example.com",
+            "a=b",
+            "'x'",
+            "192.0.2.1|192.0.2.2",
+            "\u{1F600}",
+            "=",
+            "192.0.2.1=2",
+            "\\x41",
         ] {
             assert_eq!(hops(text), Err(NotAList), "{text}");
         }

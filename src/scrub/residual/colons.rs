@@ -185,9 +185,7 @@ pub(super) fn dashed(walk: &mut Walk<'_>, at: usize, found: &mut Vec<Range<usize
 fn is_literal_zone(walk: &Walk<'_>, at: usize) -> bool {
     let rest = walk.slice(at..walk.text.len());
     let digits = rest.iter().skip(1).take(10).take_while(|b| b.is_ascii_digit()).count();
-    rest.first().is_some_and(|b| b.eq_ignore_ascii_case(&b's'))
-        && digits > 0
-        && !rest.get(digits + 1).is_some_and(u8::is_ascii_alphanumeric)
+    rest.first().is_some_and(|b| b.eq_ignore_ascii_case(&b's')) && digits > 0 && !rest.get(digits + 1).is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// Consecutive groups of one to four digits, joined by dashes, at most once by two.

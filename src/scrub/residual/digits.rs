@@ -106,15 +106,10 @@ fn is_timestamp(walk: &Walk<'_>, octets: &Octets, separator: u8) -> bool {
     const HIGHEST: [u8; 5] = [12, 31, 23, 59, 60];
     let Some(start) = octets.range.start.checked_sub(5) else { return false };
     let year = walk.slice(start..octets.range.start);
-    let is_year = matches!(year, [b'1', b'9', _, _, last] | [b'2', b'0', _, _, last] if *last == separator)
-        && !walk.before(start).is_ascii_digit();
+    let is_year = matches!(year, [b'1', b'9', _, _, last] | [b'2', b'0', _, _, last] if *last == separator) && !walk.before(start).is_ascii_digit();
     is_year
         && matches!(octets.count, 4 | 5)
-        && walk
-            .slice(octets.range.clone())
-            .split(|&b| b == separator)
-            .zip(HIGHEST)
-            .all(|(part, highest)| part.len() == 2 && octet(part).is_some_and(|(value, _)| value <= highest))
+        && walk.slice(octets.range.clone()).split(|&b| b == separator).zip(HIGHEST).all(|(part, highest)| part.len() == 2 && octet(part).is_some_and(|(value, _)| value <= highest))
 }
 
 /// `Chrome/120.0.0.0`, `Name/v1.2.3.4` or `rv:1.9.2.3`; not `http://1.2.3.4`, `/1.2.3.4`, `1.2.3.0/24` or `Name/1.2.3.4:80`.
@@ -176,9 +171,7 @@ pub(super) fn prefixed(walk: &mut Walk<'_>, at: usize, found: &mut Vec<Range<usi
     let end = at + 1 + count;
     walk.prefixed_done = end;
     if count >= 7 {
-        let value = digits.get(..count).unwrap_or_default().iter().take(32).fold(0u128, |value, &b| {
-            value << 4 | u128::from(char::from(b).to_digit(16).unwrap_or(0))
-        });
+        let value = digits.get(..count).unwrap_or_default().iter().take(32).fold(0u128, |value, &b| value << 4 | u128::from(char::from(b).to_digit(16).unwrap_or(0)));
         let ip = match count {
             7 | 8 => Some(IpAddr::V4(Ipv4Addr::from_bits(value as u32))),
             32 => Some(IpAddr::V6(Ipv6Addr::from_bits(value))),
@@ -230,9 +223,7 @@ pub(super) fn decimal(walk: &mut Walk<'_>, at: usize, found: &mut Vec<Range<usiz
     }
     let number = digits.get(..count).unwrap_or_default();
     let base = if number.starts_with(b"0") { 8 } else { 10 };
-    let value = number.iter().try_fold(0u64, |value, &b| {
-        value.checked_mul(base)?.checked_add(char::from(b).to_digit(base as u32)?.into())
-    });
+    let value = number.iter().try_fold(0u64, |value, &b| value.checked_mul(base)?.checked_add(char::from(b).to_digit(base as u32)?.into()));
     if value.is_some_and(|value| (1 << 24..1 << 32).contains(&value)) {
         found.push(at + 1..at + 1 + count);
     }

@@ -6,10 +6,8 @@ use std::ops::Range;
 const LONGEST_QUOTED: usize = 66;
 
 /// File name suffixes that are no top-level domains: `logo@2x.png` is no e-mail.
-const SUFFIXES: [&[u8]; 18] = [
-    b"png", b"jpg", b"jpeg", b"gif", b"webp", b"svg", b"avif", b"ico", b"css", b"js", b"mjs", b"woff", b"woff2", b"ttf",
-    b"html", b"json", b"xml", b"bmp",
-];
+const SUFFIXES: [&[u8]; 18] =
+    [b"png", b"jpg", b"jpeg", b"gif", b"webp", b"svg", b"avif", b"ico", b"css", b"js", b"mjs", b"woff", b"woff2", b"ttf", b"html", b"json", b"xml", b"bmp"];
 
 /// Appends the range of the e-mail or user part around the `@` at `at`.
 pub(super) fn around(text: &[u8], at: usize, found: &mut Vec<Range<usize>>) {
@@ -28,9 +26,7 @@ pub(super) fn around(text: &[u8], at: usize, found: &mut Vec<Range<usize>>) {
 
 /// What RFC 5322 allows in a local part, without what separates values in URLs, and everything outside of ASCII.
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || byte >= 0x80
-        || matches!(byte, b'.' | b'_' | b'-' | b'+' | b'!' | b'#' | b'$' | b'*' | b'^' | b'`' | b'{' | b'|' | b'}' | b'~' | b'\'')
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'.' | b'_' | b'-' | b'+' | b'!' | b'#' | b'$' | b'*' | b'^' | b'`' | b'{' | b'|' | b'}' | b'~' | b'\'')
 }
 
 fn run_start(text: &[u8], is_part: impl Fn(u8) -> bool) -> usize {
@@ -45,7 +41,9 @@ fn local_start(head: &[u8]) -> usize {
     }
     let mut start = run_start(head, is_local);
     // `john@corp@example.com`: a second `@` inside of a local part.
-    if start < head.len() && let Some(outer) = head.get(..start).and_then(|head| head.strip_suffix(b"@")) {
+    if start < head.len()
+        && let Some(outer) = head.get(..start).and_then(|head| head.strip_suffix(b"@"))
+    {
         start = run_start(outer, is_local);
     }
     // A bounce address carries another one: `bounce+user=example.com@list.example`.
@@ -66,8 +64,9 @@ fn user_start(head: &[u8], start: usize) -> usize {
 
 fn domain_len(tail: &[u8]) -> usize {
     if tail.first() == Some(&b'[') {
-        let literal = tail.iter().take(64).position(|&b| b == b']');
-        return literal.map_or(0, |end| end + 1);
+        let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':');
+        let end = tail.iter().skip(1).position(|b| !is_part(b)).unwrap_or(0) + 1;
+        return if tail.get(end) == Some(&b']') { end + 1 } else { 0 };
     }
     let is_part = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || matches!(b, b'.' | b'-' | b'_');
     let len = tail.iter().position(|&b| !is_part(b)).unwrap_or(tail.len());

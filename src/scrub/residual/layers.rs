@@ -40,12 +40,7 @@ impl Layers {
     /// `look` appends ranges in any order and answers whether it saw a `%` or `\`. It is called again on the value with
     /// the hits replaced by `-`, until it finds nothing more: what it says of its own result is that it is clean.
     #[inline]
-    pub(in crate::scrub) fn find(
-        &mut self,
-        value: &[u8],
-        hits: &mut Vec<Range<usize>>,
-        mut look: impl FnMut(&[u8], &mut Vec<Range<usize>>) -> bool,
-    ) {
+    pub(in crate::scrub) fn find(&mut self, value: &[u8], hits: &mut Vec<Range<usize>>, mut look: impl FnMut(&[u8], &mut Vec<Range<usize>>) -> bool) {
         self.found.clear();
         let escaped = look(value, &mut self.found);
         if escaped || !self.found.is_empty() {

@@ -84,15 +84,7 @@ pub(super) struct Walk<'t> {
 
 impl<'t> Walk<'t> {
     fn new(text: &'t [u8], rules: &'t Rules<'t>) -> Self {
-        Self {
-            text,
-            rules,
-            quads_done: [0; 3],
-            nibbles_done: 0,
-            dashes_done: 0,
-            colons_done: 0,
-            prefixed_done: 0,
-        }
+        Self { text, rules, quads_done: [0; 3], nibbles_done: 0, dashes_done: 0, colons_done: 0, prefixed_done: 0 }
     }
 
     #[inline(never)]

@@ -61,14 +61,10 @@ fn card(text: &[u8], start: usize) -> Option<Range<usize>> {
 }
 
 fn is_card(digits: &[u8]) -> bool {
-    let issued = match (digits.len(), digits) {
-        (13 | 19, [4, ..]) => true,
-        (14, [3, 0 | 6 | 8 | 9, ..]) => true,
-        (15, [3, 4 | 7, ..]) => true,
-        (16, [3, 5, ..] | [2 | 4 | 5 | 6, ..]) => true,
-        (17..=19, [5 | 6, ..]) => true,
-        _ => false,
-    };
+    let issued = matches!(
+        (digits.len(), digits),
+        (13 | 19, [4, ..]) | (14, [3, 0 | 6 | 8 | 9, ..]) | (15, [3, 4 | 7, ..]) | (16, [3, 5, ..] | [2 | 4 | 5 | 6, ..]) | (17..=19, [5 | 6, ..])
+    );
     issued && luhn(digits)
 }
 
@@ -103,9 +99,11 @@ fn phone(text: &[u8], start: usize) -> Option<Range<usize>> {
     if head.last() == Some(&b'+') {
         return (groups.digits >= 8).then_some(from - 1..groups.end);
     }
-    let dialled = head.len().checked_sub(4).and_then(|at| head.get(at..)).is_some_and(|scheme| {
-        scheme.eq_ignore_ascii_case(b"tel:") || scheme.eq_ignore_ascii_case(b"sms:") || scheme.eq_ignore_ascii_case(b"fax:")
-    });
+    let dialled = head
+        .len()
+        .checked_sub(4)
+        .and_then(|at| head.get(at..))
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:") || scheme.eq_ignore_ascii_case(b"sms:") || scheme.eq_ignore_ascii_case(b"fax:"));
     if dialled {
         return (groups.digits >= 7).then_some(from..groups.end);
     }

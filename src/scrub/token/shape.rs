@@ -105,6 +105,7 @@ fn sum(counters: [u8; LANES]) -> usize {
 }
 
 /// Letters, digits, `-` and `_`, which a run consists of.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time, where a panic is a failed build")]
 static IN_RUN: [bool; 256] = {
     let mut table = [false; 256];
     let mut n = 0;
@@ -233,7 +234,7 @@ fn parameters(text: &[u8], found: &mut Vec<Range<usize>>) {
             if !matches!(head, [.., b'(' | b')', letter] if letter.is_ascii_uppercase()) {
                 continue;
             }
-            |b| matches!(b, b')' | b'/')
+            |b| matches!(b, b')' | b'/' | b';')
         } else {
             if !names_session(head) {
                 continue;
