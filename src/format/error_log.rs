@@ -10,8 +10,6 @@ use memchr::memmem;
 #[derive(Debug)]
 pub(crate) struct ErrorSlots {
     time: u16,
-    level: u16,
-    process: u16,
     connection: u16,
     message: u16,
     client: u16,
@@ -28,8 +26,6 @@ impl ErrorSlots {
         let mut add = |field: Field, name: &str| register(slots, &Slot { field, name: name.into() });
         Self {
             time: add(Field::Time, ""),
-            level: add(Field::Server, "level"),
-            process: add(Field::Server, "process"),
             connection: add(Field::RequestId, "connection"),
             message: add(Field::Message, ""),
             client: add(Field::ClientAddr, ""),
@@ -58,7 +54,9 @@ pub(crate) fn nginx(slots: &ErrorSlots, line: &[u8], spans: &mut Spans) -> Resul
     let rest = line.get(19..).and_then(|rest| rest.strip_prefix(b" [")).ok_or(Mismatch::Layout)?;
     let level = rest.iter().take(8).position(|byte| *byte == b']').ok_or(Mismatch::Layout)?;
     let mut at = 21 + level;
-    spans.push(21, at, slots.level, Text::Bare);
+    if !is_level(line.get(21..at).unwrap_or_default()) {
+        return Err(Mismatch::Layout);
+    }
     let rest = line.get(at..).and_then(|rest| rest.strip_prefix(b"] ")).ok_or(Mismatch::Layout)?;
     at += 2;
     let pid = digits(rest);
@@ -67,10 +65,10 @@ pub(crate) fn nginx(slots: &ErrorSlots, line: &[u8], spans: &mut Spans) -> Resul
     if pid == 0 || tid == 0 || rest.get(pid) != Some(&b'#') || !rest.get(colon..).is_some_and(|rest| rest.starts_with(b": ")) {
         return Err(Mismatch::Layout);
     }
-    spans.push(at, at + colon, slots.process, Text::Bare);
     at += colon + 2;
     if let Some(rest) = line.get(at..).and_then(|rest| rest.strip_prefix(b"*")) {
-        let id = digits(rest);
+        // A connection number that was dropped is a dash.
+        let id = if rest.first() == Some(&b'-') { 1 } else { digits(rest) };
         spans.push(at + 1, at + 1 + id, slots.connection, Text::Bare);
         at += 1 + id;
     }
@@ -159,13 +157,11 @@ pub(crate) fn apache(slots: &ErrorSlots, line: &[u8], spans: &mut Spans) -> Resu
     if !is_level(line.get(start..end).unwrap_or_default()) {
         return Err(Mismatch::Layout);
     }
-    spans.push(start, end, slots.level, Text::Bare);
     let mut at = end + 1;
     let skip_blank = |at: usize| at + usize::from(line.get(at) == Some(&b' '));
     if let Some((start, end)) = group(skip_blank(at))
-        && line.get(start..end).is_some_and(|text| text.starts_with(b"pid "))
+        && line.get(start..end).and_then(|text| text.strip_prefix(b"pid ")).is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || b":tid ".contains(byte)))
     {
-        spans.push(start + 4, end, slots.process, Text::Bare);
         at = end + 1;
     }
     at = skip_blank(at);
@@ -207,9 +203,11 @@ pub(crate) fn apache(slots: &ErrorSlots, line: &[u8], spans: &mut Spans) -> Resu
 }
 
 fn is_level(text: &[u8]) -> bool {
+    // Module and level, which name no person: they stay.
     const LEVELS: [&[u8]; 9] = [b"emerg", b"alert", b"crit", b"error", b"warn", b"notice", b"info", b"debug", b"trace"];
     let level = text.rsplit(|byte| *byte == b':').next().unwrap_or_default();
-    text.len() < 40 && LEVELS.iter().any(|known| level.starts_with(known))
+    let module = text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_'));
+    text.len() < 40 && module && LEVELS.iter().any(|known| level.starts_with(known))
 }
 
 #[cfg(test)]
@@ -228,20 +226,20 @@ mod tests {
     #[test]
     fn nginx_errors_are_cut_into_message_and_details() {
         let line = r#"2021/11/18 08:34:27 [error] 31#0: *3 user "a, client: b" was not found, client: 192.0.2.4, server: s.example, request: "GET /x?q=1 HTTP/1.1", upstream: "http://198.51.100.1:80/", host: "h.example", referrer: "https://r.example/"p""#;
-        let expected = "server=error|server=31#0|request_id=3|message=user \"a, client: b\" was not found|client_addr=192.0.2.4|host=s.example|method=GET|path=/x|query=?q=1|protocol=HTTP/1.1|host=198.51.100.1:80|path=/|host=h.example|referrer=https://r.example/\"p";
+        let expected = "request_id=3|message=user \"a, client: b\" was not found|client_addr=192.0.2.4|host=s.example|method=GET|path=/x|query=?q=1|protocol=HTTP/1.1|host=198.51.100.1:80|path=/|host=h.example|referrer=https://r.example/\"p";
         assert_eq!(cut(nginx, line).as_deref(), Ok(expected));
-        assert_eq!(cut(nginx, "2021/06/17 19:25:59 [notice] 1#1: signal process started").as_deref(), Ok("server=notice|server=1#1|message=signal process started"));
+        assert_eq!(cut(nginx, "2021/06/17 19:25:59 [notice] 1#1: signal process started").as_deref(), Ok("message=signal process started"));
         assert!(cut(nginx, "2021/06/17 19:25:59 notice 1#1: x").is_err());
     }
 
     #[test]
     fn apache_errors_of_both_generations_are_cut() {
-        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 192.0.2.4] File does not exist: /x").as_deref(), Ok("server=error|client_addr=192.0.2.4|message=File does not exist: /x"));
+        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 192.0.2.4] File does not exist: /x").as_deref(), Ok("client_addr=192.0.2.4|message=File does not exist: /x"));
         assert_eq!(
             cut(apache, "[Tue Jul 22 06:48:30.000001 2008] [core:info] [pid 4:tid 5] (13)denied: [client 192.0.2.4:5000] AH1: x, referer: https://r.example/").as_deref(),
-            Ok("server=core:info|server=4:tid 5|message=(13)denied: |client_addr=192.0.2.4|client_port=5000|message=AH1: x|referrer=https://r.example/")
+            Ok("message=(13)denied: |client_addr=192.0.2.4|client_port=5000|message=AH1: x|referrer=https://r.example/")
         );
-        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 2001:db8:1:2:3:4:5:6:900] x").as_deref(), Ok("server=error|client_addr=2001:db8:1:2:3:4:5:6|client_port=900|message=x"));
+        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 2001:db8:1:2:3:4:5:6:900] x").as_deref(), Ok("client_addr=2001:db8:1:2:3:4:5:6|client_port=900|message=x"));
         assert!(cut(apache, "[2018-06-22 09:33:24 +0000] [17] [INFO] Booting").is_err());
     }
 }

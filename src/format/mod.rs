@@ -28,6 +28,7 @@ pub use span::{Mismatch, Slot, Span, Spans, Text};
 pub use table::{Columns, Directive};
 
 use directive::DirectiveError;
+use layout::Kind;
 use layout::Layout;
 use std::sync::Arc;
 
@@ -47,6 +48,11 @@ enum Shape {
     Ltsv(table::Names),
     NginxError(error_log::ErrorSlots),
     ApacheError(error_log::ErrorSlots),
+}
+
+/// Whether a value is a number with perhaps a fraction and a unit, or a list of such.
+pub(crate) fn is_number(value: &[u8]) -> bool {
+    Kind::Number.accepts(value)
 }
 
 /// What a line turned out to be.

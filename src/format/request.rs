@@ -54,6 +54,8 @@ fn is_protocol(tail: &[u8]) -> bool {
     let Some(slash) = word.iter().take(8).position(|byte| *byte == b'/') else { return false };
     let (name, version) = word.split_at(slash);
     let version = version.get(1..).unwrap_or_default();
+    // Some writers of JSON put a backslash in front of every slash.
+    let name = name.strip_suffix(b"\\").unwrap_or(name);
     !name.is_empty()
         && name.iter().all(u8::is_ascii_uppercase)
         && matches!(version.len(), 1 | 3)
@@ -65,7 +67,7 @@ fn is_protocol(tail: &[u8]) -> bool {
 pub(crate) fn url(line: &[u8], start: usize, end: usize, slot: u16, text: Text, spans: &mut Spans) {
     let value = line.get(start..end).unwrap_or_default();
     let mut path = start;
-    if value.first() != Some(&b'/') {
+    if !matches!(value, [b'/', ..] | [b'\\', b'/', ..]) {
         if let Some(authority) = scheme(value).or_else(|| is_authority(value).then_some(0)) {
             path = start + authority_spans(value, start, authority, slot, text, spans);
         }
@@ -77,7 +79,7 @@ pub(crate) fn url(line: &[u8], start: usize, end: usize, slot: u16, text: Text, 
         spans.push(path, query, slot + PATH, text);
     }
     if query < end {
-        spans.push(query, end, slot + QUERY, if text.is_json() { Text::Json } else { Text::Tail });
+        spans.push(query, end, slot + QUERY, Text::Tail);
     }
 }
 
@@ -125,18 +127,9 @@ fn authority_spans(value: &[u8], start: usize, at: usize, slot: u16, text: Text,
     end
 }
 
-/// Length of the authority: up to a slash, query or fragment, plain or percent-encoded.
+/// Length of the authority: up to a slash, query or fragment, or anything escaped, which no host name holds.
 pub(crate) fn authority_len(rest: &[u8]) -> usize {
-    let mut from = 0;
-    while let Some(at) = rest.get(from..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'%' | b'\\'))) {
-        let at = from + at;
-        let tail = rest.get(at..).unwrap_or_default();
-        if tail.first() != Some(&b'%') || coded(tail, b"2F") || coded(tail, b"3F") || coded(tail, b"23") {
-            return at;
-        }
-        from = at + 1;
-    }
-    rest.len()
+    rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'%' | b'\\')).unwrap_or(rest.len())
 }
 
 /// Where the query starts: `?`, `#`, or one of them percent-encoded once or twice, because servers log what was sent.

@@ -9,7 +9,7 @@ use super::residual::{Residual, Rules};
 use super::time::Degraded;
 use super::token::Tokens;
 use super::url::{self, Referrer};
-use crate::format::{Field, Format, Slot, Text, escape};
+use crate::format::{Field, Format, Slot, Text, escape, is_number};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,8 +18,10 @@ use std::sync::Arc;
 pub(crate) enum Act {
     /// Stays without a look: its kind was checked by the splitter, or the policy keeps what the scan would mask.
     Keep,
-    /// A number stays; what is none goes through the scan.
+    /// A number stays; what is none goes.
     Number,
+    /// A method, protocol or time stays; what has another look goes through the scan.
+    Word,
     /// One significant digit.
     Bucket,
     /// Free text: stays but for what the scan finds.
@@ -66,7 +68,7 @@ impl Act {
             (_, Action::BlackMarker) => Self::Addresses(AddressAct::BlackMarker),
             (field, Action::Keep) if format.checks(field) => Self::Keep,
             (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
-            (Field::Time | Field::Method | Field::Protocol, Action::Keep) => Self::Number,
+            (Field::Time | Field::Method | Field::Protocol, Action::Keep) => Self::Word,
             (Field::UserAgent, Action::Keep) => Self::Agent,
             (_, Action::Keep) => Self::Scan,
             (_, Action::Bucket) => Self::Bucket,
@@ -87,6 +89,13 @@ impl Act {
             (Field::Query, Action::Named(names)) if slot.name.is_empty() => Self::Query(Arc::new(names.clone())),
             (_, Action::Named(names)) => simple(names.decide(slot.name.as_bytes())),
         }
+    }
+}
+
+impl Act {
+    /// Whether an object goes as a whole where one value was expected: nobody decided about its members.
+    pub(crate) const fn drops_objects(&self) -> bool {
+        !matches!(self, Self::Scan | Self::Keep)
     }
 }
 
@@ -161,7 +170,8 @@ impl Tools {
         }
         match act {
             Act::Keep => Ok(Edit::Same),
-            Act::Number => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Number => Ok(if is_number(bytes) { Edit::Same } else { Edit::Gone }),
+            Act::Word => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
             Act::Bucket => Ok(self.bucket(value)),
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
             Act::Agent => Ok(self.scan(bytes, true)),
@@ -174,7 +184,7 @@ impl Tools {
                     Degraded::Same => Edit::Same,
                     Degraded::Piece => Edit::Piece,
                     // A time that nobody can read has no precision to lose.
-                    Degraded::Unknown => Edit::Gone,
+                    Degraded::Unknown => self.escaped_time(bytes, *precision),
                 })
             }
             Act::Detect => {
@@ -197,6 +207,27 @@ impl Tools {
             }),
             Act::NoQuery | Act::PathOnly | Act::Origin => Ok(self.referrer(act, bytes)),
             Act::Family => Ok(self.family(value)),
+        }
+    }
+
+    /// Some writers of JSON put a backslash in front of every slash.
+    #[cold]
+    fn escaped_time(&mut self, bytes: &[u8], precision: Precision) -> Edit {
+        self.decoded.clear();
+        escape::text(bytes, &mut self.decoded);
+        let mut plain = Vec::new();
+        match super::time::degrade(&self.decoded, precision, &mut plain) {
+            Degraded::Same => Edit::Same,
+            Degraded::Unknown => Edit::Gone,
+            Degraded::Piece => {
+                for byte in plain {
+                    if byte == b'/' {
+                        self.piece.push(b'\\');
+                    }
+                    self.piece.push(byte);
+                }
+                Edit::Piece
+            }
         }
     }
 
@@ -328,7 +359,7 @@ impl Tools {
         if matches!(act, Act::Origin) {
             // The slash as this URL writes it: a coded URL has a coded one.
             let path = part(parts.host.end..bytes.len());
-            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') { b"%2F" } else if path.starts_with(b"\\") { b"\\/" } else { b"/" };
+            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') { b"%2F" } else if path.starts_with(b"\\/") { b"\\/" } else { b"/" };
             self.piece.extend_from_slice(slash);
             return Edit::Piece;
         }

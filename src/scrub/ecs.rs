@@ -37,7 +37,7 @@ pub(super) fn record(plan: &Plan, tools: &mut Tools, record: &mut Record, parts:
                     continue;
                 }
                 Text::JsonNest => {
-                    if matches!(act, Act::Drop) {
+                    if act.drops_objects() {
                         skip_to = end;
                     }
                     continue;

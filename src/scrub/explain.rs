@@ -43,7 +43,7 @@ pub(super) fn changes(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span
                 key = bytes;
                 continue;
             }
-            Text::JsonNest if matches!(act, Act::Drop) => {
+            Text::JsonNest if act.drops_objects() => {
                 skip_to = end;
                 Edit::Gone
             }

@@ -378,8 +378,6 @@ impl Scrubber {
         put(edit, value, 0, value.bytes.len(), &self.tools, &mut 0, value.bytes, clean, tally);
         if edit == Edit::Same {
             clean.put(value.bytes);
-        } else if let Some(last) = self.tools.hits.last() {
-            clean.put(value.bytes.get(last.end..).unwrap_or_default());
         }
         Ok(())
     }
@@ -413,7 +411,7 @@ fn write(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span], at: &mut u
                 key = bytes;
                 tools.apply(&Act::Scan, value)?
             }
-            Text::JsonNest if matches!(act, Act::Drop) => {
+            Text::JsonNest if act.drops_objects() => {
                 skip_to = end;
                 Edit::Gone
             }

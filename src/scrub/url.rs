@@ -20,7 +20,13 @@ impl Referrer {
         let end = scheme + authority_len(rest);
         let authority = value.get(scheme..end)?;
         let host = memchr::memrchr(b'@', authority).map_or(scheme, |at| scheme + at + 1);
-        let sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%') || !byte.is_ascii();
+        // A port is a number; what else follows a colon is half of a user's name and password.
+        let name = value.get(host..end)?;
+        let port = memchr::memrchr(b':', name).map(|at| name.split_at(at)).filter(|(_, port)| !port.ends_with(b"]") && !name.ends_with(b"]"));
+        if port.is_some_and(|(_, port)| !port.iter().skip(1).all(u8::is_ascii_digit)) {
+            return None;
+        }
+        let sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']') || !byte.is_ascii();
         if host == end || !value.get(host..end)?.iter().all(sane) {
             return None;
         }

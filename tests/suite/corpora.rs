@@ -104,7 +104,7 @@ fn no_identifier_stands_in_a_clean_file() {
 #[test]
 fn json_output_of_every_file_is_json_without_an_identifier() {
     let Some(root) = corpora() else { return };
-    let rules = rules("default");
+    let rules = Rules { copies: 3, ..rules("default") };
     let mut failures = Vec::new();
     for log in LOGS {
         let raw = log.read(&root);

@@ -172,6 +172,17 @@ fn numbers_are_numbers_in_json_too() {
 }
 
 #[test]
+fn json_escapes_are_read_and_left_as_they_are() {
+    let line = r#"{"remote_addr":"203.0.113.0","time_local":"10\/Oct\/2023:13:55:36 +0000","request":"GET \/a\/caf\u00e9 HTTP\/1.1","status":"200"}"#;
+    let same = pipe(&["--format", "nginx-json"], format!("{line}\n").as_bytes());
+    assert_eq!(same.expect_code(0).stdout_text().trim_end(), line, "nothing in it has to go");
+    let hidden = line.replace("203.0.113.0", r"\u0032\u0030\u0033.0.113.77").replace(r"caf\u00e9", r"eve\u0040example.net");
+    let text = pipe(&["--format", "nginx-json"], format!("{hidden}\n").as_bytes()).expect_code(0).stdout_text();
+    assert!(text.contains("203.0.113.0") && text.contains(r"GET \/a\/"), "{text}");
+    assert!(!text.contains("example.net") && !text.contains(".77"), "{text}");
+}
+
+#[test]
 fn an_unknown_member_is_decided_by_other() {
     let line = r#"{"remote_addr":"203.0.113.77","time_local":"10/Oct/2023:13:55:36 +0000","request":"GET / HTTP/1.1","status":"200","secret":"Zebra","deep":{"a":[{"b":"Zebra"}]},"n":4711,"t":true}"#;
     let text = pipe(&["--format", "nginx-json"], format!("{line}\n").as_bytes()).expect_code(0).stdout_text();
@@ -214,10 +225,41 @@ fn secrets_in_paths_are_masked() {
 
 #[test]
 fn a_cut_referrer_ends_at_a_whole_character() {
-    for referrer in [r"https://www.example.org\x22words", r"https://www.example.org/\x22words", "https://www.example.org%22words", r"https://www.example.org/a\\"] {
+    for referrer in [r"https://www.example.org\x22words", r"https://www.example.org/\x22words", r"https://www.example.org/a\\"] {
         let line = format!("203.0.113.77 - - [10/Oct/2023:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"{referrer}\" \"-\"\n");
         let text = pipe(&["--format", "combined"], line.as_bytes()).expect_code(0).stdout_text();
         let field = text.split('"').nth(3).unwrap_or_default();
         assert!(!field.contains("words") && !field.contains(r"\/") && !field.ends_with('\\'), "{referrer} became {field}");
+    }
+}
+
+#[test]
+fn an_origin_is_a_host_and_a_port_and_nothing_else() {
+    for behind in [
+        "%3Fq=words",
+        "%2Fwords",
+        "%23words",
+        "%22words",
+        ";words",
+        ",words",
+        "|words",
+        "&words=1",
+        "=words",
+        ":words/",
+        r"\\words",
+        r"\x3Fwords",
+        r"\x2Fwords",
+        "?words",
+        "#words",
+        "/words",
+    ] {
+        let line = format!("203.0.113.77 - - [10/Oct/2023:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"https://www.example.org{behind}\" \"-\"\n");
+        let text = pipe(&["--format", "combined"], line.as_bytes()).expect_code(0).stdout_text();
+        assert!(!text.contains("words"), "`{behind}` stays behind the host: {text}");
+    }
+    for userinfo in ["words@", "a:words@", "words:b@", "words%40", "words:b%40"] {
+        let line = format!("203.0.113.77 - - [10/Oct/2023:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"https://{userinfo}www.example.org/x\" \"-\"\n");
+        let text = pipe(&["--format", "combined"], line.as_bytes()).expect_code(0).stdout_text();
+        assert!(!text.contains("words"), "`{userinfo}` stays before the host: {text}");
     }
 }

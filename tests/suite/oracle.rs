@@ -32,6 +32,8 @@ pub struct Rules {
     /// Query parameters that the policy keeps or hashes.
     pub kept_parameters: BTreeSet<String>,
     pub keeps_server: bool,
+    /// How often one kept value may be written: once in the same format, more often in a schema of its own.
+    pub copies: usize,
 }
 
 impl Rules {
@@ -52,7 +54,7 @@ impl Rules {
         let quoted = query.split('"').skip(1).step_by(2).filter(|word| !actions.contains(word));
         let kept_parameters = quoted.map(str::to_owned).collect();
         let server = value("server").or_else(|| value("other")).unwrap_or_default();
-        Self { four_bits, six_bits, kept_parameters, keeps_server: server.contains("keep") }
+        Self { four_bits, six_bits, kept_parameters, keeps_server: server.contains("keep"), copies: 1 }
     }
 
     fn leaves(&self, address: IpAddr) -> bool {
@@ -149,7 +151,7 @@ fn address_leaks(text: &[u8], out: &[u8], rules: &Rules, shape: &Shape, kinds: &
         if rules.leaves(address) || address.is_unspecified() {
             continue;
         }
-        if standing.iter().filter(|hit| canonical(hit.address) == address).count() > own {
+        if standing.iter().filter(|hit| canonical(hit.address) == address).count() > own * rules.copies {
             kinds.insert(Kind::Address);
         }
         if spellings(address).iter().any(|spelling| occurrences(out, spelling) > 0) {
@@ -282,7 +284,7 @@ fn query_leaks(line: &str, clean: &[u8], rules: &Rules, shape: &Shape) -> bool {
     values.iter().map(|value| latin(value)).any(|value| {
         let zeros = value.iter().all(|byte| *byte == b'0');
         let ours = zeros || made_by_us.iter().any(|word| word.as_bytes() == value.as_slice());
-        !ours && occurrences(&out, &value) > memchr::memmem::find_iter(&rest, &value).count()
+        !ours && occurrences(&out, &value) > memchr::memmem::find_iter(&rest, &value).count() * rules.copies
     })
 }
 
