@@ -20,6 +20,16 @@ impl Referrer {
         let end = scheme + authority_len(rest);
         let authority = value.get(scheme..end)?;
         let host = memchr::memrchr(b'@', authority).map_or(scheme, |at| scheme + at + 1);
+        // What follows a host is a path, a query or nothing; anything else may have been half of a user's name.
+        let coded = value.get(..scheme)?.contains(&b'%');
+        let follows = match value.get(end..)? {
+            [] | [b'/' | b'?' | b'#', ..] | [b'\\', b'/', ..] => true,
+            [b'%', digits @ ..] => coded && digits.get(..2).is_some_and(|digits| [b"2F", b"3F", b"23"].iter().any(|known| digits.eq_ignore_ascii_case(*known))),
+            _ => false,
+        };
+        if !follows {
+            return None;
+        }
         // A port is a number; what else follows a colon is half of a user's name and password.
         let name = value.get(host..end)?;
         let port = memchr::memrchr(b':', name).map(|at| name.split_at(at)).filter(|(_, port)| !port.ends_with(b"]") && !name.ends_with(b"]"));
