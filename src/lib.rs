@@ -28,6 +28,11 @@
 //! - `format` and `scrub` read no clock, no file and no environment.
 //! - What is read is bytes; nothing assumes UTF-8.
 
+#![cfg_attr(
+    test,
+    allow(clippy::wildcard_enum_match_arm, clippy::map_err_ignore, clippy::disallowed_methods, reason = "a test may say everything else, and write files of its own")
+)]
+
 pub mod diagnostic;
 pub mod format;
 pub mod run;

@@ -7,6 +7,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::map_err_ignore,
     clippy::wildcard_enum_match_arm,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, prints its tables, and may touch files and clocks"
@@ -14,6 +16,8 @@
 
 mod suite {
     pub mod addresses;
+    mod agents;
+    mod architecture;
     mod canary;
     mod cases;
     mod corpora;

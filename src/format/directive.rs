@@ -51,12 +51,8 @@ fn whole(text: &str, parsed: Pieces<'_>, cause: &'static str, remedy: &'static s
 pub fn braces(text: &str) -> Result<Vec<Piece>, DirectiveError> {
     // slot = "{" field [ ":" name ] "}"
     fn one(input: &str) -> IResult<&str, Piece> {
-        let (rest, (name, argument)) = delimited(
-            char('{'),
-            (take_while1(|c: char| c.is_ascii_lowercase() || c == '_'), opt(preceded(char(':'), take_till(|c| c == '}')))),
-            char('}'),
-        )
-        .parse(input)?;
+        let (rest, (name, argument)) =
+            delimited(char('{'), (take_while1(|c: char| c.is_ascii_lowercase() || c == '_'), opt(preceded(char(':'), take_till(|c| c == '}')))), char('}')).parse(input)?;
         let field = Field::named(name).ok_or_else(|| nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Tag)))?;
         Ok((rest, slot((field, argument.map(str::to_owned)))))
     }

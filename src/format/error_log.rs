@@ -234,12 +234,18 @@ mod tests {
 
     #[test]
     fn apache_errors_of_both_generations_are_cut() {
-        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 192.0.2.4] File does not exist: /x").as_deref(), Ok("client_addr=192.0.2.4|message=File does not exist: /x"));
+        assert_eq!(
+            cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 192.0.2.4] File does not exist: /x").as_deref(),
+            Ok("client_addr=192.0.2.4|message=File does not exist: /x")
+        );
         assert_eq!(
             cut(apache, "[Tue Jul 22 06:48:30.000001 2008] [core:info] [pid 4:tid 5] (13)denied: [client 192.0.2.4:5000] AH1: x, referer: https://r.example/").as_deref(),
             Ok("message=(13)denied: |client_addr=192.0.2.4|client_port=5000|message=AH1: x|referrer=https://r.example/")
         );
-        assert_eq!(cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 2001:db8:1:2:3:4:5:6:900] x").as_deref(), Ok("client_addr=2001:db8:1:2:3:4:5:6|client_port=900|message=x"));
+        assert_eq!(
+            cut(apache, "[Tue Jul 22 06:48:30 2008] [error] [client 2001:db8:1:2:3:4:5:6:900] x").as_deref(),
+            Ok("client_addr=2001:db8:1:2:3:4:5:6|client_port=900|message=x")
+        );
         assert!(cut(apache, "[2018-06-22 09:33:24 +0000] [17] [INFO] Booting").is_err());
     }
 }

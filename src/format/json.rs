@@ -101,7 +101,21 @@ impl Tree {
 
     /// Leaves for the headers that mean more than a header.
     fn know_headers(&mut self, wild: usize, slots: &mut Vec<Slot>) {
-        let fields = [Field::ClientAddr, Field::ProxiedAddr, Field::User, Field::Cookie, Field::Referrer, Field::UserAgent, Field::Host, Field::RequestId, Field::Session, Field::Tls, Field::Country, Field::Asn, Field::Url];
+        let fields = [
+            Field::ClientAddr,
+            Field::ProxiedAddr,
+            Field::User,
+            Field::Cookie,
+            Field::Referrer,
+            Field::UserAgent,
+            Field::Host,
+            Field::RequestId,
+            Field::Session,
+            Field::Tls,
+            Field::Country,
+            Field::Asn,
+            Field::Url,
+        ];
         let leaves: Vec<(Field, u16)> = fields
             .into_iter()
             .map(|field| {
@@ -272,7 +286,11 @@ impl Scan<'_> {
                     spans.len() - 1
                 });
                 self.at += 1;
-                if open == b'{' { self.object(at, node, depth, spans)? } else { self.array(at, depth, spans)? }
+                if open == b'{' {
+                    self.object(at, node, depth, spans)?
+                } else {
+                    self.array(at, depth, spans)?
+                }
                 if let Some(index) = nest {
                     spans.close(index, self.at);
                 }
@@ -470,8 +488,23 @@ mod tests {
     #[test]
     fn what_is_not_strict_is_refused() {
         let refuse = [
-            "", "[]", "1", "{", r#"{"ip":1"#, r#"{"ip":1}x"#, r#"{"ip":1,}"#, r#"{"ip":01}"#, r#"{"ip":"a"b"}"#, r#"{"ip":1,"ip":2}"#,
-            r#"{"ip":1,"\u0069p":2}"#, r#"{"x":1}"#, r#"{"ip":"\q"}"#, "{\"ip\":\"\u{1}\"}", r#"{"ip":tru}"#, r#"{"ip":1.}"#, r#"{ip:1}"#,
+            "",
+            "[]",
+            "1",
+            "{",
+            r#"{"ip":1"#,
+            r#"{"ip":1}x"#,
+            r#"{"ip":1,}"#,
+            r#"{"ip":01}"#,
+            r#"{"ip":"a"b"}"#,
+            r#"{"ip":1,"ip":2}"#,
+            r#"{"ip":1,"\u0069p":2}"#,
+            r#"{"x":1}"#,
+            r#"{"ip":"\q"}"#,
+            "{\"ip\":\"\u{1}\"}",
+            r#"{"ip":tru}"#,
+            r#"{"ip":1.}"#,
+            r#"{ip:1}"#,
         ];
         for line in refuse {
             assert!(split(line).is_err(), "{line}");

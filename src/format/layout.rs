@@ -399,13 +399,20 @@ impl Kind {
             Self::Status => match value {
                 b"-" | b"0" => true,
                 [a, b, c] => a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit(),
-                list => list.len() > 3 && !holds_blank(list) && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')),
+                list => {
+                    list.len() > 3
+                        && !holds_blank(list)
+                        && list
+                            .split(|byte| matches!(byte, b' ' | b',' | b':'))
+                            .all(|one| matches!(one.len(), 0 | 1 | 3) && one.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
+                }
             },
             Self::Time => value == b"-" || time::shape(value).is_some(),
             Self::User => {
                 let quote = memchr(b'"', value).is_some_and(|at| at == 0 || value.get(at - 1) != Some(&b'\\'));
                 // A name may hold blanks, but not what looks like more columns.
-                let columns = memchr(b' ', value).is_some() && (value.starts_with(b"- ") || value.ends_with(b" -") || memmem::find(value, b": ").is_some() || memmem::find(value, b" - ").is_some());
+                let columns = memchr(b' ', value).is_some()
+                    && (value.starts_with(b"- ") || value.ends_with(b" -") || memmem::find(value, b": ").is_some() || memmem::find(value, b" - ").is_some());
                 !quote && !columns
             }
             Self::Request | Self::Url | Self::List | Self::Any => true,

@@ -19,8 +19,8 @@ mod table;
 pub mod time;
 mod variables;
 
-pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, peel};
 pub use envelope::{Envelope, Peeled};
+pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, peel};
 pub use field::{FIELDS, Field};
 pub use layout::Piece;
 pub use named::{Named, named};

@@ -1,9 +1,9 @@
 //! Tables: W3C extended logs (IIS, CloudFront, Zeek) whose `#Fields:` may change inside a file, and LTSV.
 
-use super::{Field, variables};
 use super::layout::{Kind, register};
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
+use super::{Field, variables};
 use std::ops::Range;
 
 /// The columns in force; belongs to the reader of a file, not to the format.
@@ -31,7 +31,22 @@ impl Names {
         let mut add = |field: Field, name: &str| register(slots, &Slot { field, name: shown(field, name).into() });
         let other = add(Field::Other, "");
         let user = add(Field::User, "");
-        let headers = [Field::Header, Field::ClientAddr, Field::ProxiedAddr, Field::User, Field::Cookie, Field::Referrer, Field::UserAgent, Field::Host, Field::RequestId, Field::Session, Field::Tls, Field::Country, Field::Asn, Field::Url];
+        let headers = [
+            Field::Header,
+            Field::ClientAddr,
+            Field::ProxiedAddr,
+            Field::User,
+            Field::Cookie,
+            Field::Referrer,
+            Field::UserAgent,
+            Field::Host,
+            Field::RequestId,
+            Field::Session,
+            Field::Tls,
+            Field::Country,
+            Field::Asn,
+            Field::Url,
+        ];
         let headers = headers.map(|field| (field, add(field, ""))).to_vec();
         let mut known: Vec<(String, u16)> = map.iter().map(|(name, field)| (name.to_lowercase(), add(*field, name))).collect();
         known.sort();
@@ -90,8 +105,24 @@ impl Names {
 
 /// W3C directives, and Zeek's.
 const DIRECTIVES: [&str; 18] = [
-    "version", "fields", "software", "date", "start-date", "end-date", "gmt-offset", "remark", "system-id", "separator", "set_separator",
-    "empty_field", "unset_field", "path", "open", "close", "types", "computer",
+    "version",
+    "fields",
+    "software",
+    "date",
+    "start-date",
+    "end-date",
+    "gmt-offset",
+    "remark",
+    "system-id",
+    "separator",
+    "set_separator",
+    "empty_field",
+    "unset_field",
+    "path",
+    "open",
+    "close",
+    "types",
+    "computer",
 ];
 
 /// The value of a directive line: what stands behind `#Name:`. `None` for a remark or an unknown one.
@@ -199,7 +230,15 @@ mod tests {
 
     fn names() -> (Names, Vec<Slot>) {
         let mut slots = Vec::new();
-        let map = [("date", Field::Time), ("time", Field::Time), ("c-ip", Field::ClientAddr), ("cs-uri-stem", Field::Path), ("cs(User-Agent)", Field::UserAgent), ("host", Field::ClientAddr), ("req", Field::Request)];
+        let map = [
+            ("date", Field::Time),
+            ("time", Field::Time),
+            ("c-ip", Field::ClientAddr),
+            ("cs-uri-stem", Field::Path),
+            ("cs(User-Agent)", Field::UserAgent),
+            ("host", Field::ClientAddr),
+            ("req", Field::Request),
+        ];
         let map = map.map(|(name, field)| (name.to_owned(), field));
         let names = Names::compile(&map, &["date time c-ip cs-uri-stem".to_owned()], &mut slots);
         (names, slots)

@@ -112,7 +112,10 @@ fn start(job: &PipeJob, sample: &[u8]) -> Start {
         }
     }
     let table = formats.iter().any(|format| format.has_columns());
-    let cut = sample.split(|byte| *byte == b'\n').take(100).any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
+    let cut = sample
+        .split(|byte| *byte == b'\n')
+        .take(100)
+        .any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
     let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line, moments: false };
     Start { settings, name, threads: if table || cut { 1 } else { job.threads } }
 }
@@ -335,7 +338,11 @@ fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tal
         if let Some(error) = parcel.failed.take() {
             return Err(error);
         }
-        if out.compress == Compress::None { out.sink.write(&parcel.clean)? } else { out.sink.write_frame(&parcel.frame)? }
+        if out.compress == Compress::None {
+            out.sink.write(&parcel.clean)?
+        } else {
+            out.sink.write_frame(&parcel.frame)?
+        }
         out.quarantine(&mut parcel.rejected)?;
         tally.add(&parcel.tally);
         // The reader may have ended: then nobody needs the buffers.

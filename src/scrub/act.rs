@@ -359,7 +359,13 @@ impl Tools {
         if matches!(act, Act::Origin) {
             // The slash as this URL writes it: a coded URL has a coded one.
             let path = part(parts.host.end..bytes.len());
-            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') { b"%2F" } else if path.starts_with(b"\\/") { b"\\/" } else { b"/" };
+            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') {
+                b"%2F"
+            } else if path.starts_with(b"\\/") {
+                b"\\/"
+            } else {
+                b"/"
+            };
             self.piece.extend_from_slice(slash);
             return Edit::Piece;
         }
@@ -442,11 +448,7 @@ impl Tools {
 }
 
 fn excepted(policy: &Policy, endpoint: &address::Endpoint<'_>) -> bool {
-    match endpoint.host {
-        Host::V4(addr) => policy.except().contains(addr.into()),
-        Host::V6(addr) => policy.except().contains(addr.into()) || address::embedded_v4(addr).is_some_and(|addr| policy.except().contains(addr.into())),
-        Host::Name | Host::Unix | Host::Absent => false,
-    }
+    !policy.except().is_empty() && endpoint.ip().is_some_and(|ip| policy.except().contains(ip))
 }
 
 fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {

@@ -190,7 +190,14 @@ mod tests {
     #[test]
     fn a_field_takes_its_own_words_only() {
         assert_eq!(Action::parse(Field::ClientAddr, "truncate/24,32"), Some(Action::Truncate { v4: 24, v6: 32 }));
-        for (field, word) in [(Field::ClientAddr, "truncate/33,32"), (Field::ClientAddr, "truncate"), (Field::ClientAddr, "origin"), (Field::Time, "truncate/24,32"), (Field::Path, "hash"), (Field::UserAgent, "")] {
+        for (field, word) in [
+            (Field::ClientAddr, "truncate/33,32"),
+            (Field::ClientAddr, "truncate"),
+            (Field::ClientAddr, "origin"),
+            (Field::Time, "truncate/24,32"),
+            (Field::Path, "hash"),
+            (Field::UserAgent, ""),
+        ] {
             assert_eq!(Action::parse(field, word), None, "{word}");
         }
         for field in crate::format::FIELDS {

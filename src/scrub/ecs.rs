@@ -1,6 +1,6 @@
 //! Clean records as NDJSON with the names of the Elastic Common Schema (ECS 8).
 
-use super::act::{Act, Edit, Tools, Value};
+use super::act::{Edit, Tools, Value};
 use super::clean::{Clean, Reject};
 use super::scrubber::Plan;
 use crate::format::{Field, Span, Text, escape, time};
@@ -89,13 +89,21 @@ impl Record {
                 self.values.entry(field).or_insert(value);
             }
             Field::Ident | Field::Cookie | Field::Header | Field::Session | Field::Tls | Field::Duration | Field::Server | Field::Country | Field::Asn | Field::Other => {
-                let name = if name.is_empty() { field.name().to_owned() } else { format!("{}_{}", field.name(), String::from_utf8_lossy(name).to_lowercase().replace(['.', '-', ' '], "_")) };
+                let name = if name.is_empty() {
+                    field.name().to_owned()
+                } else {
+                    format!("{}_{}", field.name(), String::from_utf8_lossy(name).to_lowercase().replace(['.', '-', ' '], "_"))
+                };
                 self.labels.entry(name).or_insert(value);
             }
-            Field::Request | Field::Url => drop(self.values.entry(Field::Path).or_insert(value)),
-            Field::ClientAddr | Field::ProxiedAddr | Field::ClientPort | Field::User | Field::Method | Field::Path | Field::Protocol => drop(self.values.entry(field).or_insert(value)),
-            Field::Referrer | Field::UserAgent | Field::RequestId | Field::Status | Field::Bytes | Field::Host | Field::Message => drop(self.values.entry(field).or_insert(value)),
+            Field::Request | Field::Url => self.first(Field::Path, value),
+            Field::ClientAddr | Field::ProxiedAddr | Field::ClientPort | Field::User | Field::Method | Field::Path | Field::Protocol => self.first(field, value),
+            Field::Referrer | Field::UserAgent | Field::RequestId | Field::Status | Field::Bytes | Field::Host | Field::Message => self.first(field, value),
         }
+    }
+
+    fn first(&mut self, field: Field, value: Vec<u8>) {
+        self.values.entry(field).or_insert(value);
     }
 
     /// The first time counts; a date and a clock in two columns are one time.

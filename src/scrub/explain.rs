@@ -1,6 +1,6 @@
 //! What a policy does with a line, value by value: before and after. Shows raw data to the person who asks.
 
-use super::act::{Act, Edit, Tools, Value};
+use super::act::{Edit, Tools, Value};
 use super::clean::Reject;
 use super::scrubber::{Plan, Scrubber, Settings};
 use crate::format::{Field, Span, Text};

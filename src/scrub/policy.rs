@@ -67,8 +67,9 @@ impl Reader<'_> {
     }
 
     fn policy(&self, name: &str) -> Result<Policy, Fault> {
-        let table = DeTable::parse(self.text)
-            .map_err(|error| self.fault(error.span().unwrap_or(0..0), "the policy is not valid TOML", error.message(), "correct the line that the caret shows; strings stand in double quotes"))?;
+        let table = DeTable::parse(self.text).map_err(|error| {
+            self.fault(error.span().unwrap_or(0..0), "the policy is not valid TOML", error.message(), "correct the line that the caret shows; strings stand in double quotes")
+        })?;
         let mut actions = BTreeMap::new();
         let mut except = Vec::new();
         for (key, value) in table.get_ref() {
@@ -85,7 +86,12 @@ impl Reader<'_> {
         if !missing.is_empty() {
             let Some(other) = actions.get(&Field::Other).cloned() else {
                 let end = self.text.trim_end().len();
-                return Err(self.fault(end..end, "the policy leaves fields undecided", format!("nothing decides {}", missing.join(", ")), "add a line for each, or other = \"drop\" for all of them"));
+                return Err(self.fault(
+                    end..end,
+                    "the policy leaves fields undecided",
+                    format!("nothing decides {}", missing.join(", ")),
+                    "add a line for each, or other = \"drop\" for all of them",
+                ));
             };
             for field in FIELDS {
                 actions.entry(field).or_insert_with(|| other.clone());
@@ -107,7 +113,8 @@ impl Reader<'_> {
         let remedy = || format!("{} takes one of: {}", field.name(), Action::accepted(field));
         match value.get_ref() {
             DeValue::String(word) => {
-                let action = Action::parse(field, word).ok_or_else(|| self.fault(value.span(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
+                let action = Action::parse(field, word)
+                    .ok_or_else(|| self.fault(value.span(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
                 if matches!(action, Action::Hash | Action::EncryptPrefix) {
                     Err(self.keyed(value.span(), word))
                 } else if matches!(action, Action::Asn | Action::Country) {
@@ -117,17 +124,29 @@ impl Reader<'_> {
                 }
             }
             DeValue::Table(table) if matches!(field, Field::Query | Field::Cookie | Field::Header) => self.names(field, table, value.span()).map(Action::Named),
-            other @ (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_)) => Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy())),
+            other @ (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_)) => {
+                Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy()))
+            }
         }
     }
 
     /// Unkeyed hashing does not exist: whoever can guess the input can undo it.
     fn keyed(&self, span: Range<usize>, word: &str) -> Fault {
-        self.fault(span, format!("`{word}` needs a pseudonym key, and none is configured"), "there is no unkeyed form of this action", "use truncate/24,32 or drop; keyed actions need a key directory, which this version does not have")
+        self.fault(
+            span,
+            format!("`{word}` needs a pseudonym key, and none is configured"),
+            "there is no unkeyed form of this action",
+            "use truncate/24,32 or drop; keyed actions need a key directory, which this version does not have",
+        )
     }
 
     fn database(&self, span: Range<usize>, word: &str) -> Fault {
-        self.fault(span, format!("`{word}` needs a geographic database, and none is configured"), "no database to look it up in", "use truncate/24,32 or drop; this version reads no database")
+        self.fault(
+            span,
+            format!("`{word}` needs a geographic database, and none is configured"),
+            "no database to look it up in",
+            "use truncate/24,32 or drop; this version reads no database",
+        )
     }
 
     fn names(&self, field: Field, table: &DeTable<'_>, span: Range<usize>) -> Result<Names, Fault> {

@@ -59,7 +59,9 @@ pub(crate) fn line(line: &[u8], reject: Reject, json: bool, out: &mut Vec<u8>) {
 
 /// Epochs are no survivors: a decimal address looks like one.
 fn survives(word: &[u8]) -> bool {
-    METHODS.contains(&word) || (word.len() <= 3 && !word.is_empty() && word.iter().all(u8::is_ascii_digit)) || (!word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && shape(word).is_some())
+    METHODS.contains(&word)
+        || (word.len() <= 3 && !word.is_empty() && word.iter().all(u8::is_ascii_digit))
+        || (!word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && shape(word).is_some())
 }
 
 #[cfg(test)]

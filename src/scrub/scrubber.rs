@@ -2,8 +2,8 @@
 
 use super::act::{Act, Edit, Tools, Value};
 use super::clean::{Clean, Quarantined, Reject, Tally};
-use super::policy::Policy;
 use super::explain::FieldChange;
+use super::policy::Policy;
 use super::{ecs, reject};
 use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
 use jiff::Timestamp;
@@ -389,7 +389,16 @@ type Journal = Vec<(usize, usize, usize)>;
 /// Writes the values of `spans` and what stands between them; `at` is how far the line has been written.
 #[inline]
 #[expect(clippy::too_many_arguments, reason = "the hot loop takes its parts by name so that each stays borrowed apart")]
-fn write(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span], at: &mut usize, clean: &mut Clean, tally: &mut Tally, mut journal: Option<&mut Journal>) -> Result<(), Reject> {
+fn write(
+    plan: &Plan,
+    tools: &mut Tools,
+    line: &[u8],
+    spans: &[Span],
+    at: &mut usize,
+    clean: &mut Clean,
+    tally: &mut Tally,
+    mut journal: Option<&mut Journal>,
+) -> Result<(), Reject> {
     let mut key: &[u8] = b"";
     let mut skip_to = 0;
     for span in spans {

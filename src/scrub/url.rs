@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn referrers_are_cut() {
-        let show = |value: &str| Referrer::parse(value.as_bytes()).map(|url| (value[..url.scheme].to_owned(), value[url.host.clone()].to_owned(), value[url.path(value.as_bytes())].to_owned()));
+        let show = |value: &str| {
+            Referrer::parse(value.as_bytes()).map(|url| (value[..url.scheme].to_owned(), value[url.host.clone()].to_owned(), value[url.path(value.as_bytes())].to_owned()))
+        };
         let own = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
         assert_eq!(show("https://user:pw@www.example.com:8080/a/b?c=d#e"), own("https://", "www.example.com:8080", "/a/b"));
         assert_eq!(show("http://example.com"), own("http://", "example.com", ""));

@@ -1,9 +1,9 @@
 //! What sysadmins look at before they trust it: formats, policies, detection, and what would become of a log.
 
+use crate::Outcome;
 use crate::args::{Args, Check, Detect, Explain, Policies, PoliciesAction};
 use crate::complain::{self, Complaint};
 use crate::exit::Exit;
-use crate::Outcome;
 use clap::CommandFactory;
 use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
 use logfade::diagnostic::Diagnostic;
@@ -36,12 +36,16 @@ pub(crate) fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
         FormatError::Unknown { name } => {
             let names: Vec<&str> = named().names().collect();
             let near = names.iter().find(|known| known.contains(name.as_str()) || name.contains(**known));
-            let remedy = near.map_or_else(|| format!("use auto, nginx:LOG_FORMAT, apache:LOGFORMAT, or one of: {}", names.join(" ")), |near| format!("did you mean {near}? `logfade formats` lists them all"));
+            let remedy = near.map_or_else(
+                || format!("use auto, nginx:LOG_FORMAT, apache:LOGFORMAT, or one of: {}", names.join(" ")),
+                |near| format!("did you mean {near}? `logfade formats` lists them all"),
+            );
             Complaint::usage(format!("no format is called `{name}`"), remedy)
         }
         FormatError::Directive { text, fault } => {
             let end = (fault.at + 1).min(text.len());
-            let diagnostic = Diagnostic { cause: fault.cause.into(), origin: "--format".into(), source: text, span: fault.at..end, label: "here".into(), remedy: fault.remedy.into() };
+            let diagnostic =
+                Diagnostic { cause: fault.cause.into(), origin: "--format".into(), source: text, span: fault.at..end, label: "here".into(), remedy: fault.remedy.into() };
             Complaint::from(Box::new(diagnostic))
         }
     })
@@ -83,7 +87,11 @@ pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
         let fits: Vec<(&str, f64)> = ranked.iter().filter(|fit| fit.score > 0.0).map(|fit| (fit.format.name(), fit.score)).collect();
         let best = fits.first().copied();
         let equals = best.map_or(&[][..], |(name, _)| named().equals(name));
-        let others: Vec<(&str, f64)> = equals.iter().map(|name| (name.as_str(), best.map_or(0.0, |(_, score)| score))).chain(fits.iter().skip(1).copied().filter(|(name, _)| !equals.iter().any(|equal| equal == name))).collect();
+        let others: Vec<(&str, f64)> = equals
+            .iter()
+            .map(|name| (name.as_str(), best.map_or(0.0, |(_, score)| score)))
+            .chain(fits.iter().skip(1).copied().filter(|(name, _)| !equals.iter().any(|equal| equal == name)))
+            .collect();
         let runners: Vec<_> = others.iter().map(|(name, score)| json!({"format": name, "score": score})).collect();
         rows.push(json!({"path": path.to_string_lossy(), "format": best.map(|(name, _)| name), "score": best.map_or(0.0, |(_, score)| score), "runners_up": runners}));
         let shown = best.map_or_else(|| "no known format".to_owned(), |(name, score)| format!("{name} ({:.0} %)", score * 100.0));
@@ -172,10 +180,20 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
             table.force_no_tty();
         }
         for change in &changes {
-            let field = if change.name.is_empty() || change.name == change.field.name() { change.field.name().to_owned() } else { format!("{} {}", change.field.name(), sane(&change.name)) };
+            let field = if change.name.is_empty() || change.name == change.field.name() {
+                change.field.name().to_owned()
+            } else {
+                format!("{} {}", change.field.name(), sane(&change.name))
+            };
             let (mark, tint) = if change.before == change.after { ("=", Color::Green) } else { ("→", Color::Yellow) };
             let after = if change.after.is_empty() { "(nothing)".to_owned() } else { sane(&change.after) };
-            table.add_row([Cell::new(format!("  {field}")), Cell::new(&change.action), Cell::new(raw(&change.before)).fg(if change.before == change.after { Color::Reset } else { Color::Red }), Cell::new(mark), Cell::new(after).fg(tint)]);
+            table.add_row([
+                Cell::new(format!("  {field}")),
+                Cell::new(&change.action),
+                Cell::new(raw(&change.before)).fg(if change.before == change.after { Color::Reset } else { Color::Red }),
+                Cell::new(mark),
+                Cell::new(after).fg(tint),
+            ]);
         }
         let _infallible = writeln!(text, "{table}");
     }

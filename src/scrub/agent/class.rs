@@ -9,8 +9,7 @@ const BOTS: &str = include_str!("bots.txt");
 
 /// What makes a family a program, in lower case.
 const BOT_WORDS: Words<'static> = Words::new(&[
-    b"archiv", b"aws-sdk", b"aws-cli", b"bot", b"check", b"crawl", b"favicon", b"feed", b"fetch",
-    b"http", b"index", b"monitor", b"scan", b"scrap", b"slurp", b"spider", b"validat",
+    b"archiv", b"aws-sdk", b"aws-cli", b"bot", b"check", b"crawl", b"favicon", b"feed", b"fetch", b"http", b"index", b"monitor", b"scan", b"scrap", b"slurp", b"spider", b"validat",
 ]);
 
 /// With what families begin that are programs.
@@ -103,15 +102,7 @@ const BOT_BROWSER_WORDS: Words<'static> = Words::new(&[
 const CUBOT: Words<'static> = Words::new(&[b"cubot"]);
 
 /// What makes a family mobile where the operating system does not, in lower case.
-const MOBILE_WORDS: Words<'static> = Words::new(&[
-    b"blackberry",
-    b"mobile",
-    b"nokia",
-    b"obigo",
-    b"opera mini",
-    b"teleca",
-    b"uc browser",
-]);
+const MOBILE_WORDS: Words<'static> = Words::new(&[b"blackberry", b"mobile", b"nokia", b"obigo", b"opera mini", b"teleca", b"uc browser"]);
 
 /// The class of a product on an operating system.
 pub(super) fn class(family: &[u8], system: &[u8]) -> &'static str {
@@ -119,12 +110,7 @@ pub(super) fn class(family: &[u8], system: &[u8]) -> &'static str {
         return "bot";
     }
     match family {
-        b"HbbTV"
-        | b"Espial"
-        | b"NetCast Smart TV"
-        | b"Roku"
-        | b"SmartTV WebBrowser"
-        | b"Vewd Browser" => return "tv",
+        b"HbbTV" | b"Espial" | b"NetCast Smart TV" | b"Roku" | b"SmartTV WebBrowser" | b"Vewd Browser" => return "tv",
         b"NetFront NX" | b"Steam Deck" => return "console",
         b"Opera Tablet" | b"Amazon Silk" | b"Kindle" => return "tablet",
         _ => {}
@@ -171,11 +157,9 @@ pub(super) fn class(family: &[u8], system: &[u8]) -> &'static str {
         | b"tvOS" => "tv",
         b"WatchOS" => "watch",
         _ if MOBILE_WORDS.are_in(family) => "mobile",
-        b"Arch Linux" | b"BSD" | b"BackTrack" | b"CentOS" | b"Chrome OS" | b"Debian"
-        | b"Fedora" | b"FreeBSD" | b"Gentoo" | b"Kubuntu" | b"Linux" | b"Linux Mint"
-        | b"Lubuntu" | b"Mac OS" | b"Mac OS X" | b"Mageia" | b"Mandriva" | b"NetBSD"
-        | b"OpenBSD" | b"PCLinuxOS" | b"Puppy" | b"Red Hat" | b"SUSE" | b"SerenityOS"
-        | b"Slackware" | b"Solaris" | b"Ubuntu" | b"Windows" | b"openSUSE" => "desktop",
+        b"Arch Linux" | b"BSD" | b"BackTrack" | b"CentOS" | b"Chrome OS" | b"Debian" | b"Fedora" | b"FreeBSD" | b"Gentoo" | b"Kubuntu" | b"Linux" | b"Linux Mint" | b"Lubuntu"
+        | b"Mac OS" | b"Mac OS X" | b"Mageia" | b"Mandriva" | b"NetBSD" | b"OpenBSD" | b"PCLinuxOS" | b"Puppy" | b"Red Hat" | b"SUSE" | b"SerenityOS" | b"Slackware"
+        | b"Solaris" | b"Ubuntu" | b"Windows" | b"openSUSE" => "desktop",
         _ => "other",
     }
 }
@@ -193,8 +177,7 @@ pub(super) fn has_bot_word(text: &[u8]) -> bool {
 fn is_listed(family: &[u8]) -> bool {
     static LIST: OnceLock<Vec<&str>> = OnceLock::new();
     let list = LIST.get_or_init(|| BOTS.lines().collect());
-    list.binary_search_by(|line| line.as_bytes().cmp(family))
-        .is_ok()
+    list.binary_search_by(|line| line.as_bytes().cmp(family)).is_ok()
 }
 
 /// Whether an agent names itself, or where to read about it, as programs do; `family` is what the patterns gave it.
@@ -230,10 +213,7 @@ mod tests {
     #[test]
     fn the_list_is_in_byte_order() {
         assert!(BOTS.lines().is_sorted());
-        assert!(
-            BOTS.lines()
-                .all(|line| !line.is_empty() && line.trim() == line)
-        );
+        assert!(BOTS.lines().all(|line| !line.is_empty() && line.trim() == line));
     }
 
     #[test]
@@ -257,32 +237,16 @@ mod tests {
             ("Debian APT-HTTP", "Debian", "bot"),
         ];
         for (family, system, expected) in cases {
-            assert_eq!(
-                class(family.as_bytes(), system.as_bytes()),
-                expected,
-                "{family} on {system}"
-            );
+            assert_eq!(class(family.as_bytes(), system.as_bytes()), expected, "{family} on {system}");
         }
     }
 
     #[test]
     fn programs_are_known_by_their_words() {
-        assert!(looks_like_bot(
-            b"Something (+https://example.org)",
-            b"Other"
-        ));
-        assert!(looks_like_bot(
-            b"Mozilla/5.0 (X11; LinkChecker) Firefox/100.0",
-            b"Firefox"
-        ));
-        assert!(!looks_like_bot(
-            b"Mozilla/5.0 (Android 9; CUBOT X19) Chrome/70.0",
-            b"Chrome"
-        ));
+        assert!(looks_like_bot(b"Something (+https://example.org)", b"Other"));
+        assert!(looks_like_bot(b"Mozilla/5.0 (X11; LinkChecker) Firefox/100.0", b"Firefox"));
+        assert!(!looks_like_bot(b"Mozilla/5.0 (Android 9; CUBOT X19) Chrome/70.0", b"Chrome"));
         assert!(!looks_like_bot(b"Something", b"Other"));
-        assert!(!looks_like_bot(
-            b"Overcast/1 (+http://overcast.fm/)",
-            b"Overcast"
-        ));
+        assert!(!looks_like_bot(b"Overcast/1 (+http://overcast.fm/)", b"Overcast"));
     }
 }

@@ -32,11 +32,7 @@ fn the_patterns_in_the_tree_are_what_the_yaml_gives() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scrub/agent/patterns.tsv");
         std::fs::write(path, &made).unwrap();
     }
-    let kept = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/scrub/agent/patterns.tsv"
-    ))
-    .unwrap();
+    let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/scrub/agent/patterns.tsv")).unwrap();
     assert!(made == kept, "run this test with LOGFADE_REGENERATE=1");
 }
 
@@ -56,44 +52,28 @@ fn the_patterns_match_as_the_yaml_does() {
         "Wget/1.21 (linux-gnu)",
         "nothing of the kind",
     ];
-    let config = Compiler::new()
-        .syntax(Syntax::new().unicode(false).utf8(false))
-        .clone();
+    let config = Compiler::new().syntax(Syntax::new().unicode(false).utf8(false)).clone();
     let all: Vec<_> = parsers(include_str!("regexes.yaml"))
         .into_iter()
         .map(|parser| {
             let nfa = config.clone().build(&parser.regex).unwrap();
-            (
-                parser.os,
-                BoundedBacktracker::new_from_nfa(nfa).unwrap(),
-                parser,
-            )
+            (parser.os, BoundedBacktracker::new_from_nfa(nfa).unwrap(), parser)
         })
         .collect();
     let (patterns, mut scratch) = (Patterns::shared(), Scratch::default());
     for agent in agents {
         patterns.prepare(agent.as_bytes(), &mut scratch);
-        let hits = [
-            patterns.product(agent.as_bytes(), &mut scratch),
-            patterns.system(agent.as_bytes(), &mut scratch),
-        ];
+        let hits = [patterns.product(agent.as_bytes(), &mut scratch), patterns.system(agent.as_bytes(), &mut scratch)];
         for (os, hit) in [false, true].into_iter().zip(hits) {
-            let expected = all
-                .iter()
-                .filter(|one| one.0 == os)
-                .find_map(|(_, regex, parser)| {
-                    let mut captures = regex.create_captures();
-                    regex
-                        .try_captures(&mut regex.create_cache(), agent, &mut captures)
-                        .unwrap();
-                    let group = |at| captures.get_group(at).map_or("", |span| &agent[span]);
-                    let name = parser.name.as_deref().unwrap_or("$1");
-                    let major = parser.major.as_deref().unwrap_or_else(|| group(2));
-                    let major = if os { "" } else { major };
-                    captures
-                        .is_match()
-                        .then(|| (name.replace("$1", group(1)), major.to_owned()))
-                });
+            let expected = all.iter().filter(|one| one.0 == os).find_map(|(_, regex, parser)| {
+                let mut captures = regex.create_captures();
+                regex.try_captures(&mut regex.create_cache(), agent, &mut captures).unwrap();
+                let group = |at| captures.get_group(at).map_or("", |span| &agent[span]);
+                let name = parser.name.as_deref().unwrap_or("$1");
+                let major = parser.major.as_deref().unwrap_or_else(|| group(2));
+                let major = if os { "" } else { major };
+                captures.is_match().then(|| (name.replace("$1", group(1)), major.to_owned()))
+            });
             let found = hit.map(|hit| {
                 let text = |bytes| std::str::from_utf8(bytes).unwrap().to_owned();
                 let (before, after) = hit.name;
@@ -140,11 +120,7 @@ fn parsers(yaml: &str) -> Vec<Parser> {
             Some(("device_parsers", _)) => break,
             Some(("os_parsers", _)) => os = true,
             Some(("regex", value)) => {
-                all.push(Parser {
-                    os,
-                    regex: unquote(value),
-                    ..Parser::default()
-                });
+                all.push(Parser { os, regex: unquote(value), ..Parser::default() });
             }
             Some((key, value)) => {
                 let Some(last) = all.last_mut() else { continue };
@@ -165,11 +141,7 @@ fn unquote(value: &str) -> String {
     let value = value.trim();
     let quote = value.chars().next().unwrap();
     assert!(quote == '\'' || quote == '"', "{value}");
-    let inner = value
-        .strip_prefix(quote)
-        .unwrap()
-        .strip_suffix(quote)
-        .unwrap();
+    let inner = value.strip_prefix(quote).unwrap().strip_suffix(quote).unwrap();
     inner.replace("''", "'")
 }
 
@@ -179,11 +151,7 @@ fn needed_captures(parser: &Parser) -> u32 {
         Some(name) if !name.contains('$') => 0,
         Some(_) | None => 1,
     };
-    if parser.os || parser.major.is_some() {
-        named
-    } else {
-        2
-    }
+    if parser.os || parser.major.is_some() { named } else { 2 }
 }
 
 fn loosen(regex: &str) -> String {
@@ -264,11 +232,7 @@ fn split(regex: &str) -> Vec<String> {
     if let Ast::Alternation(either) = &ast
         && first_capture(&ast).is_none()
     {
-        return either
-            .asts
-            .iter()
-            .map(|one| regex[range(one)].to_owned())
-            .collect();
+        return either.asts.iter().map(|one| regex[range(one)].to_owned()).collect();
     }
     let items = items(&ast);
     let group = items.iter().find(|item| !matches!(item, Ast::Assertion(_)));
@@ -299,18 +263,10 @@ fn line(out: &mut String, parser: &Parser, more: bool, regex: &str) {
     };
     assert!(!name.contains("$1") || captured.is_some(), "{regex}");
     let open = name.contains("$1") && captured.is_some_and(|one| Found::of(one).exact.is_none());
-    let starts = if hir.properties().look_set_prefix().contains(Look::Start) {
-        "^".to_owned()
-    } else {
-        starts(&found.starts).map_or_else(String::new, |set| join(&set))
-    };
+    let starts = if hir.properties().look_set_prefix().contains(Look::Start) { "^".to_owned() } else { starts(&found.starts).map_or_else(String::new, |set| join(&set)) };
     let kind = if parser.os { "o" } else { "u" };
     let (more, open) = (if more { "+" } else { "" }, if open { "?" } else { "" });
-    write!(
-        out,
-        "{kind}{more}{open}\t{name}\t{major}\t{starts}\t{regex}"
-    )
-    .unwrap();
+    write!(out, "{kind}{more}{open}\t{name}\t{major}\t{starts}\t{regex}").unwrap();
     for set in &found.sets {
         write!(out, "\t{}", join(set)).unwrap();
     }
@@ -323,28 +279,16 @@ fn starts(all: &Set) -> Option<Set> {
         return None;
     }
     let cut = (2..=32).rev().map(|len| {
-        let cut: Set = all
-            .iter()
-            .map(|one| one[..one.len().min(len)].to_vec())
-            .collect();
+        let cut: Set = all.iter().map(|one| one[..one.len().min(len)].to_vec()).collect();
         let begun = |one: &Vec<u8>| cut.iter().any(|by| one != by && one.starts_with(by));
-        cut.iter()
-            .filter(|one| !begun(one))
-            .cloned()
-            .collect::<Set>()
+        cut.iter().filter(|one| !begun(one)).cloned().collect::<Set>()
     });
     cut.into_iter().find(|set| set.len() <= STARTS)
 }
 
 fn join(set: &Set) -> String {
-    let strings: Vec<_> = set
-        .iter()
-        .map(|one| std::str::from_utf8(one).unwrap())
-        .collect();
-    assert!(
-        strings.iter().all(|one| !one.contains(['`', '\t', '\n'])),
-        "{strings:?}"
-    );
+    let strings: Vec<_> = set.iter().map(|one| std::str::from_utf8(one).unwrap()).collect();
+    assert!(strings.iter().all(|one| !one.contains(['`', '\t', '\n'])), "{strings:?}");
     strings.join("`")
 }
 
@@ -353,9 +297,7 @@ fn capture(hir: &Hir, index: u32) -> Option<&Hir> {
         HirKind::Capture(group) if group.index == index => Some(&group.sub),
         HirKind::Capture(group) => capture(&group.sub, index),
         HirKind::Repetition(repetition) => capture(&repetition.sub, index),
-        HirKind::Concat(all) | HirKind::Alternation(all) => {
-            all.iter().find_map(|one| capture(one, index))
-        }
+        HirKind::Concat(all) | HirKind::Alternation(all) => all.iter().find_map(|one| capture(one, index)),
         _ => None,
     }
 }

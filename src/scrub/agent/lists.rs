@@ -21,23 +21,15 @@ impl Lists {
             sum += *end;
             *end = sum;
         }
-        Lists {
-            ends,
-            items: pairs.into_iter().map(|(_, item)| item).collect(),
-        }
+        Lists { ends, items: pairs.into_iter().map(|(_, item)| item).collect() }
     }
 
     /// The items of a list; none, if there is no such list.
     #[inline]
     pub(super) fn list(&self, at: usize) -> &[u32] {
-        let start = at
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied();
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
         let end = self.ends.get(at).copied().unwrap_or_default();
-        self.items
-            .get(start.unwrap_or_default() as usize..end as usize)
-            .unwrap_or_default()
+        self.items.get(start.unwrap_or_default() as usize..end as usize).unwrap_or_default()
     }
 }
 
@@ -52,9 +44,7 @@ impl Bits {
     }
 
     pub(super) fn has(&self, bit: usize) -> bool {
-        self.0
-            .get(bit / 64)
-            .is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        self.0.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
     /// Whether it was not there before.

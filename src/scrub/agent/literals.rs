@@ -44,19 +44,11 @@ impl Found {
     }
 
     fn exactly(set: Set) -> Found {
-        Found {
-            starts: set.clone(),
-            sets: useful(&set).into_iter().collect(),
-            exact: Some(set),
-        }
+        Found { starts: set.clone(), sets: useful(&set).into_iter().collect(), exact: Some(set) }
     }
 
     fn unknown() -> Found {
-        Found {
-            exact: None,
-            starts: nothing(),
-            sets: Vec::new(),
-        }
+        Found { exact: None, starts: nothing(), sets: Vec::new() }
     }
 
     fn concat(all: &[Hir]) -> Found {
@@ -79,34 +71,20 @@ impl Found {
         }
         sets.extend(useful(&run));
         let exact = starts.is_none().then(|| run.clone());
-        Found {
-            exact,
-            starts: starts.unwrap_or(run),
-            sets: thin(sets),
-        }
+        Found { exact, starts: starts.unwrap_or(run), sets: thin(sets) }
     }
 
     fn either(all: &[Hir]) -> Found {
         let all: Vec<Found> = all.iter().map(Found::of).collect();
         let union = |sets: Vec<&Set>| sets.into_iter().flatten().cloned().collect::<Set>();
         let starts = union(all.iter().map(|one| &one.starts).collect());
-        let exact = all
-            .iter()
-            .map(|one| one.exact.as_ref())
-            .collect::<Option<Vec<_>>>()
-            .map(union);
+        let exact = all.iter().map(|one| one.exact.as_ref()).collect::<Option<Vec<_>>>().map(union);
         if let Some(exact) = exact.filter(|exact| exact.len() <= SET) {
             return Found::exactly(exact);
         }
-        let best = all
-            .iter()
-            .map(|one| one.sets.iter().max_by_key(|set| worth(set)));
+        let best = all.iter().map(|one| one.sets.iter().max_by_key(|set| worth(set)));
         let set = best.collect::<Option<Vec<_>>>().map(union);
-        Found {
-            exact: None,
-            starts,
-            sets: set.as_ref().and_then(useful).into_iter().collect(),
-        }
+        Found { exact: None, starts, sets: set.as_ref().and_then(useful).into_iter().collect() }
     }
 }
 
@@ -119,30 +97,19 @@ fn few(class: &Class) -> Option<Set> {
         Class::Bytes(bytes) => bytes.clone(),
         Class::Unicode(chars) => chars.to_byte_class()?,
     };
-    let all: Set = bytes
-        .iter()
-        .flat_map(|r| r.start()..=r.end())
-        .map(|b| vec![b])
-        .collect();
+    let all: Set = bytes.iter().flat_map(|r| r.start()..=r.end()).map(|b| vec![b]).collect();
     (all.len() <= 6 && all.iter().flatten().all(|byte| (32..127).contains(byte))).then_some(all)
 }
 
 fn product(one: &Set, other: &Set) -> Option<Set> {
     (one.len() * other.len() <= SET).then(|| {
-        let pairs = one
-            .iter()
-            .flat_map(|one| other.iter().map(move |other| (one, other)));
-        pairs
-            .map(|(one, other)| [one.as_slice(), other].concat())
-            .collect()
+        let pairs = one.iter().flat_map(|one| other.iter().map(move |other| (one, other)));
+        pairs.map(|(one, other)| [one.as_slice(), other].concat()).collect()
     })
 }
 
 fn worth(set: &Set) -> (usize, usize) {
-    (
-        set.iter().map(Vec::len).min().unwrap_or(0),
-        usize::MAX - set.len(),
-    )
+    (set.iter().map(Vec::len).min().unwrap_or(0), usize::MAX - set.len())
 }
 
 /// The set without what contains another of it, if it can serve the prefilter.

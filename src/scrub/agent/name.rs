@@ -14,26 +14,15 @@ const LETTERS_MIN: usize = 2;
 pub(super) fn name(captured: &[u8]) -> Option<&[u8]> {
     let text = captured.trim_ascii();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" -_.!:[]%'+&".contains(byte);
-    let version =
-        |three: &[u8]| matches!(three, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
-    if text.is_empty()
-        || text.len() > NAME_BYTES_MAX
-        || !text.iter().all(plain)
-        || text.windows(3).any(version)
-    {
+    let version = |three: &[u8]| matches!(three, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit());
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.iter().all(plain) || text.windows(3).any(version) {
         return None;
     }
     let mut room = [b' '; NAME_BYTES_MAX];
-    let words = unescape(text, &mut room)?
-        .split(|&byte| byte == b' ')
-        .filter(|word| !word.is_empty());
+    let words = unescape(text, &mut room)?.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
     let count = words.clone().count();
     let total: usize = words.clone().map(digits).sum();
-    let letters = words
-        .clone()
-        .flatten()
-        .filter(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let letters = words.clone().flatten().filter(|byte| byte.is_ascii_alphabetic()).count();
     let fits = count <= WORDS_MAX && total <= DIGITS_MAX && letters >= LETTERS_MIN;
     (fits && words.clone().all(is_word)).then_some(text)
 }
@@ -82,13 +71,7 @@ mod tests {
 
     #[test]
     fn names_are_taken() {
-        for text in [
-            "360Spider",
-            "m65bot",
-            "Screaming Frog SEO Spider",
-            "KNBR%20680",
-            "envolk[ITS]spider",
-        ] {
+        for text in ["360Spider", "m65bot", "Screaming Frog SEO Spider", "KNBR%20680", "envolk[ITS]spider"] {
             assert_eq!(name(text.as_bytes()), Some(text.as_bytes()), "{text}");
         }
         assert_eq!(name(b" A bot "), Some(&b"A bot"[..]));

@@ -108,8 +108,7 @@ impl Patterns {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let mut columns = line.split('\t');
             let mut column = || columns.next().unwrap_or_default();
-            let (kind, name, major, starts, regex) =
-                (column(), column(), column(), column(), column());
+            let (kind, name, major, starts, regex) = (column(), column(), column(), column(), column());
             let at = all.len();
             if kind.starts_with('o') {
                 systems = systems.min(at);
@@ -125,9 +124,7 @@ impl Patterns {
             }
             all.push(Pattern {
                 regex,
-                name: name
-                    .split_once("$1")
-                    .map_or((name, None), |(before, after)| (before, Some(after))),
+                name: name.split_once("$1").map_or((name, None), |(before, after)| (before, Some(after))),
                 major,
                 starts: Starts::read(starts),
                 sets: first as usize..set as usize,
@@ -151,9 +148,7 @@ impl Patterns {
     /// Finds the literals in `agent` and with them the patterns that may match; `agent` is at most
     /// [`AGENT_BYTES_MAX`] long.
     pub(super) fn prepare(&self, agent: &[u8], scratch: &mut Scratch) {
-        let Scratch {
-            found, candidates, ..
-        } = scratch;
+        let Scratch { found, candidates, .. } = scratch;
         found.clear(self.literals.len());
         candidates.clear(self.all.len());
         for &at in &self.always {
@@ -183,17 +178,8 @@ impl Patterns {
         self.first(self.systems..self.all.len(), agent, scratch)
     }
 
-    fn first<'a>(
-        &self,
-        among: Range<usize>,
-        agent: &'a [u8],
-        scratch: &mut Scratch,
-    ) -> Option<Hit<'a>> {
-        let Scratch {
-            found,
-            candidates,
-            cache,
-        } = scratch;
+    fn first<'a>(&self, among: Range<usize>, agent: &'a [u8], scratch: &mut Scratch) -> Option<Hit<'a>> {
+        let Scratch { found, candidates, cache } = scratch;
         let mut best: Option<(usize, Hit<'a>)> = None;
         let mut group = among.start;
         let mut next = among.start;
@@ -224,9 +210,7 @@ impl Patterns {
 
     /// Whether `later` is an alternative of the pattern that `at` belongs to.
     fn same(&self, at: usize, later: usize) -> bool {
-        self.all
-            .get(at + 1..=later)
-            .is_some_and(|all| all.iter().all(|one| one.more))
+        self.all.get(at + 1..=later).is_some_and(|all| all.iter().all(|one| one.more))
     }
 }
 
@@ -246,11 +230,7 @@ impl Starts {
 
 impl Pattern {
     /// The leftmost match: where it begins, and what it says.
-    fn search<'a>(
-        &self,
-        agent: &'a [u8],
-        cache: &mut Option<backtrack::Cache>,
-    ) -> Option<(usize, Hit<'a>)> {
+    fn search<'a>(&self, agent: &'a [u8], cache: &mut Option<backtrack::Cache>) -> Option<(usize, Hit<'a>)> {
         let regex = self.compiled.get_or_init(|| compile(self.regex)).as_ref()?;
         let cache = cache.get_or_insert_with(|| regex.create_cache());
         let mut slots = [None; 6];
@@ -264,21 +244,14 @@ impl Pattern {
                 Starts::With(starts) => {
                     at += agent.get(at..).and_then(|rest| starts.find(rest))?;
                     attempts += 1;
-                    if attempts > ATTEMPTS {
-                        Anchored::No
-                    } else {
-                        Anchored::Yes
-                    }
+                    if attempts > ATTEMPTS { Anchored::No } else { Anchored::Yes }
                 }
             };
             let input = Input::new(agent).span(at..agent.len()).anchored(anchored);
             cache.reset(regex);
             let matched = regex.try_search_slots(cache, &input, slots).ok()?;
             if matched.is_some() {
-                return Some((
-                    slots.first().copied().flatten()?.get(),
-                    self.hit(agent, slots),
-                ));
+                return Some((slots.first().copied().flatten()?.get(), self.hit(agent, slots)));
             }
             if anchored == Anchored::No || matches!(self.starts, Starts::Front) {
                 return None;
@@ -300,17 +273,8 @@ impl Pattern {
             Some(&[Some(from), Some(to)]) => agent.get(from.get()..to.get()).unwrap_or_default(),
             _ => &[],
         };
-        let major = if self.major == "$2" {
-            group(2)
-        } else {
-            self.major.as_bytes()
-        };
-        Hit {
-            name: self.name,
-            captured: group(1),
-            open: self.open,
-            major,
-        }
+        let major = if self.major == "$2" { group(2) } else { self.major.as_bytes() };
+        Hit { name: self.name, captured: group(1), open: self.open, major }
     }
 }
 
@@ -318,18 +282,11 @@ impl Pattern {
 fn compile(regex: &str) -> Option<BoundedBacktracker> {
     let nfa: NFA = thompson::Compiler::new()
         .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .configure(
-            thompson::Config::new()
-                .utf8(false)
-                .nfa_size_limit(Some(1 << 20)),
-        )
+        .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(1 << 20)))
         .build(regex)
         .ok()?;
     let config = BoundedBacktracker::config().visited_capacity(VISITED_BYTES);
-    BoundedBacktracker::builder()
-        .configure(config)
-        .build_from_nfa(nfa)
-        .ok()
+    BoundedBacktracker::builder().configure(config).build_from_nfa(nfa).ok()
 }
 
 fn bucket(window: [u8; 3]) -> usize {
@@ -353,10 +310,7 @@ fn windows(literals: &[&[u8]]) -> Vec<(u32, u32)> {
     }
     let mut pairs = Vec::with_capacity(literals.len());
     for (id, literal) in literals.iter().enumerate() {
-        let windows = literal
-            .array_windows::<3>()
-            .map(|window| bucket(*window))
-            .enumerate();
+        let windows = literal.array_windows::<3>().map(|window| bucket(*window)).enumerate();
         let best = windows.take(256).min_by_key(|&(_, bucket)| add(bucket, 0));
         if let Some((offset, bucket)) = best {
             add(bucket, 1);
@@ -377,11 +331,7 @@ mod tests {
         let mut bytes = 0;
         for pattern in &patterns.all {
             let regex = compile(pattern.regex).unwrap();
-            assert!(
-                regex.max_haystack_len() >= AGENT_BYTES_MAX,
-                "{}",
-                pattern.regex
-            );
+            assert!(regex.max_haystack_len() >= AGENT_BYTES_MAX, "{}", pattern.regex);
             bytes += regex.get_nfa().memory_usage();
         }
         assert!(bytes < 2 << 20, "{bytes}");
@@ -397,10 +347,7 @@ mod tests {
     #[test]
     fn the_earliest_of_the_alternatives_of_a_pattern_wins() {
         let (patterns, mut scratch) = (Patterns::shared(), Scratch::default());
-        for (agent, expected) in [
-            ("x heritrix/1 Aboundex/2", "heritrix"),
-            ("Slurp Aboundex", "Slurp"),
-        ] {
+        for (agent, expected) in [("x heritrix/1 Aboundex/2", "heritrix"), ("Slurp Aboundex", "Slurp")] {
             patterns.prepare(agent.as_bytes(), &mut scratch);
             let hit = patterns.product(agent.as_bytes(), &mut scratch).unwrap();
             assert_eq!(hit.captured, expected.as_bytes());

@@ -59,9 +59,7 @@ impl Seen {
     /// Keeps `result` for `agent`, if neither is too long.
     pub(super) fn keep(&mut self, hash: u64, agent: &[u8], result: &[u8]) {
         let len = agent.len() + result.len();
-        let (Ok(agent_len), Ok(result_len)) =
-            (u16::try_from(agent.len()), u16::try_from(result.len()))
-        else {
+        let (Ok(agent_len), Ok(result_len)) = (u16::try_from(agent.len()), u16::try_from(result.len())) else {
             return;
         };
         if self.ring.is_empty() {
@@ -73,10 +71,7 @@ impl Seen {
             self.head += (RING_BYTES - from) as u64;
             from = 0;
         }
-        let (Some(room), Some(pair)) = (
-            self.ring.get_mut(from..from + len),
-            self.pairs.get_mut(pair(hash)),
-        ) else {
+        let (Some(room), Some(pair)) = (self.ring.get_mut(from..from + len), self.pairs.get_mut(pair(hash))) else {
             return;
         };
         let (agent_room, result_room) = room.split_at_mut(agent.len());
@@ -84,12 +79,7 @@ impl Seen {
         result_room.copy_from_slice(result);
         let [newer, older] = pair;
         *older = *newer;
-        *newer = Slot {
-            at: self.head,
-            tag: tag(hash),
-            agent_len,
-            result_len,
-        };
+        *newer = Slot { at: self.head, tag: tag(hash), agent_len, result_len };
         self.head += len as u64;
     }
 }
@@ -140,8 +130,7 @@ mod tests {
     #[test]
     fn the_oldest_give_way_and_never_turn_into_others() {
         let mut seen = Seen::default();
-        let agent =
-            |number: usize| format!("agent {number} {}", "x".repeat(number % 400)).into_bytes();
+        let agent = |number: usize| format!("agent {number} {}", "x".repeat(number % 400)).into_bytes();
         let result = |number: usize| format!("result {number}").into_bytes();
         for number in 0..20_000 {
             keep(&mut seen, &agent(number), &result(number));

@@ -33,10 +33,7 @@ impl<'a> Words<'a> {
 
     /// Whether one of the words, which are in lower case, is in `text` in any case.
     pub(super) fn are_in(&self, text: &[u8]) -> bool {
-        let folded = |rest: &[u8], word: &[u8]| {
-            rest.get(..word.len())
-                .is_some_and(|one| one.eq_ignore_ascii_case(word))
-        };
+        let folded = |rest: &[u8], word: &[u8]| rest.get(..word.len()).is_some_and(|one| one.eq_ignore_ascii_case(word));
         self.position(text, folded).is_some()
     }
 
