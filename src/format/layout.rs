@@ -340,6 +340,16 @@ fn is_number(one: &[u8]) -> bool {
 
 /// What may stand in addresses, their ports and zones, and in host names.
 const ADDRESS: [bool; 256] = table(b".:%_-[]\\");
+/// Numeric addresses alone.
+const DIGITS: [bool; 256] = {
+    let mut digits = table(b".:");
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] &= !(byte as u8).is_ascii_alphabetic() || matches!(byte as u8, b'a'..=b'f');
+        byte += 1;
+    }
+    digits
+};
 const HOST: [bool; 256] = table(b".:_-[]*~");
 
 const fn table(extra: &[u8]) -> [bool; 256] {
@@ -367,7 +377,7 @@ impl Kind {
     fn width(self, rest: &[u8]) -> Option<usize> {
         match self {
             Self::Address | Self::AddressOnly => {
-                let width = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'.' | b':'))?;
+                let width = rest.iter().position(|byte| !DIGITS[*byte as usize])?;
                 (width > 1).then_some(width)
             }
             Self::Status => matches!(rest, [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..]).then_some(3),

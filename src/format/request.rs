@@ -18,7 +18,12 @@ pub(crate) const USER: u16 = 6;
 #[inline]
 pub(crate) fn request(line: &[u8], start: usize, end: usize, slot: u16, text: Text, spans: &mut Spans) {
     let value = line.get(start..end).unwrap_or_default();
-    let Some(blank) = value.iter().take(24).position(|byte| *byte == b' ') else {
+    let blank = match value {
+        [b'G', b'E', b'T', b' ', ..] => Some(3),
+        [b'P', b'O', b'S', b'T', b' ', ..] | [b'H', b'E', b'A', b'D', b' ', ..] => Some(4),
+        _ => value.iter().take(24).position(|byte| *byte == b' '),
+    };
+    let Some(blank) = blank else {
         spans.push(start, end, slot, text);
         return;
     };
@@ -49,7 +54,15 @@ pub(crate) fn request(line: &[u8], start: usize, end: usize, slot: u16, text: Te
 }
 
 /// ` HTTP/1.1`, ` HTTP/2`, ` RTSP/1.0` with the blank in front.
+#[inline]
 fn is_protocol(tail: &[u8]) -> bool {
+    if let [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] = tail {
+        return true;
+    }
+    is_other_protocol(tail)
+}
+
+fn is_other_protocol(tail: &[u8]) -> bool {
     let Some((b' ', word)) = tail.split_first() else { return false };
     let Some(slash) = word.iter().take(8).position(|byte| *byte == b'/') else { return false };
     let (name, version) = word.split_at(slash);

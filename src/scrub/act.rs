@@ -4,6 +4,7 @@ use super::action::{Action, Names, Precision, Simple};
 use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
+use super::memo::Memo;
 use super::policy::Policy;
 use super::residual::{Residual, Rules};
 use super::time::Degraded;
@@ -99,6 +100,17 @@ impl Act {
     }
 }
 
+/// Kinds of results that are kept; families take one for each way of writing a value.
+const DETECTED: u8 = 1;
+const ADDRESS: u8 = 2;
+const REFERRER: u8 = 3;
+const FAMILY: u8 = 16;
+
+/// Whether blanks are written as `%20` or `+`: an agent without any other.
+fn is_coded(bytes: &[u8]) -> bool {
+    memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some()
+}
+
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
@@ -121,6 +133,8 @@ pub(crate) struct Tools {
     /// The value without its escapes.
     decoded: Vec<u8>,
     agents: Agents,
+    /// What became of agents and referrers, and of addresses, paths and hosts.
+    memo: [Memo; 2],
     residual: Residual,
     tokens: Tokens,
     policy: Arc<Policy>,
@@ -149,6 +163,7 @@ impl Tools {
             hits: Vec::new(),
             decoded: Vec::new(),
             agents: Agents::new(),
+            memo: Default::default(),
             residual: Residual::default(),
             tokens: Tokens::default(),
             policy,
@@ -188,9 +203,16 @@ impl Tools {
                 })
             }
             Act::Detect => {
+                let hash = self.memo[1].hash(DETECTED, bytes);
+                if self.memo[1].find(hash, bytes).is_some() {
+                    return Ok(Edit::Same);
+                }
                 self.hits.clear();
                 let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
                 self.tokens.detect(bytes, &rules, &mut self.hits);
+                if self.hits.is_empty() {
+                    self.memo[1].keep(hash, bytes, b"");
+                }
                 Ok(self.masked())
             }
             Act::Template => {
@@ -268,10 +290,19 @@ impl Tools {
     #[inline]
     fn address(&mut self, act: AddressAct, bytes: &[u8]) -> Option<Edit> {
         self.piece.clear();
-        match address::parse(bytes) {
+        let hash = self.memo[1].hash(ADDRESS, bytes);
+        if let Some(piece) = self.memo[1].find(hash, bytes) {
+            self.piece.extend_from_slice(piece);
+            return Some(Edit::Piece);
+        }
+        let edit = match address::parse(bytes) {
             Some(endpoint) => Some(self.one(act, &endpoint)),
             None => self.coded_address(act, bytes),
+        };
+        if edit == Some(Edit::Piece) {
+            self.memo[1].keep(hash, bytes, &self.piece);
         }
+        edit
     }
 
     /// An address behind escapes, or several of them.
@@ -343,6 +374,20 @@ impl Tools {
     }
 
     fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
+        self.piece.clear();
+        let hash = self.memo[0].hash(REFERRER, bytes);
+        if let Some(piece) = self.memo[0].find(hash, bytes) {
+            self.piece.extend_from_slice(piece);
+            return Edit::Piece;
+        }
+        let edit = self.cut_referrer(act, bytes);
+        if edit == Edit::Piece {
+            self.memo[0].keep(hash, bytes, &self.piece);
+        }
+        edit
+    }
+
+    fn cut_referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
         let Some(parts) = Referrer::parse(bytes) else { return Edit::Gone };
         self.piece.clear();
         let part = |range: Range<usize>| bytes.get(range).unwrap_or_default();
@@ -391,38 +436,43 @@ impl Tools {
     fn family(&mut self, value: Value<'_>) -> Edit {
         self.piece.clear();
         let bytes = value.bytes;
-        let plus = value.text == Text::Plus;
-        let coded = !plus && memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some();
-        if !plus && !coded && memchr::memchr(b'\\', bytes).is_none() {
-            self.agents.family(bytes, &mut self.piece);
-            if value.text != Text::Bare {
-                return Edit::Piece;
+        let hash = self.memo[0].hash(FAMILY + value.text as u8, bytes);
+        match self.memo[0].find(hash, bytes) {
+            Some(piece) => self.piece.extend_from_slice(piece),
+            None => {
+                self.reduce(value);
+                self.memo[0].keep(hash, bytes, &self.piece);
             }
-        } else {
-            let mut once = Vec::new();
-            escape::text(bytes, &mut once);
-            self.decoded.clear();
-            escape::percent(&once, plus || memchr::memmem::find(bytes, b"%20").is_none(), &mut self.decoded);
-            self.agents.family(&self.decoded, &mut self.piece);
         }
         // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
-        let blank: &[u8] = if plus || (value.text == Text::Bare && value.after.first() == Some(&b' ')) {
-            b"+"
-        } else if coded {
-            b"%20"
+        if value.text == Text::Plus || (value.text == Text::Bare && value.after.first() == Some(&b' ')) {
+            self.join_blanks(b"+");
+        } else if value.text == Text::Bare && is_coded(bytes) {
+            self.join_blanks(b"%20");
+        }
+        Edit::Piece
+    }
+
+    /// Reduces an agent, its escapes read.
+    fn reduce(&mut self, value: Value<'_>) {
+        let plus = value.text == Text::Plus;
+        let mut once = Vec::new();
+        escape::text(value.bytes, &mut once);
+        self.decoded.clear();
+        if plus || is_coded(value.bytes) {
+            escape::percent(&once, plus || memchr::memmem::find(value.bytes, b"%20").is_none(), &mut self.decoded);
         } else {
-            return Edit::Piece;
-        };
+            self.decoded.append(&mut once);
+        }
+        self.agents.family(&self.decoded, &mut self.piece);
+    }
+
+    fn join_blanks(&mut self, blank: &[u8]) {
         self.decoded.clear();
         for byte in &self.piece {
-            if *byte == b' ' {
-                self.decoded.extend_from_slice(blank);
-            } else {
-                self.decoded.push(*byte);
-            }
+            self.decoded.extend_from_slice(if *byte == b' ' { blank } else { std::slice::from_ref(byte) });
         }
         std::mem::swap(&mut self.piece, &mut self.decoded);
-        Edit::Piece
     }
 
     /// One significant digit: 200 stays 200, 404 becomes 400, 2326 becomes 2000, 0.057 becomes 0.05.

@@ -8,11 +8,9 @@ mod lists;
 mod literals;
 mod name;
 mod patterns;
-mod seen;
 mod words;
 
 use patterns::{Hit, Patterns, Scratch};
-use seen::Seen;
 
 /// Longer numbers are builds or serials, not major versions.
 const MAJOR_DIGITS_MAX: usize = 4;
@@ -23,7 +21,6 @@ const MODEL_FAMILIES: [&[u8]; 3] = [b"Apple Watch App", b"BlackBerry", b"Nokia"]
 /// Reduces user agents; one for each thread, of bounded size.
 #[derive(Default)]
 pub(crate) struct Agents {
-    seen: Seen,
     scratch: Scratch,
 }
 
@@ -41,17 +38,7 @@ impl Agents {
             out.extend_from_slice(agent);
             return;
         }
-        if agent.len() > seen::AGENT_BYTES_MAX {
-            return reduce(agent, &mut self.scratch, out);
-        }
-        let hash = self.seen.hash(agent);
-        if let Some(result) = self.seen.find(hash, agent) {
-            out.extend_from_slice(result);
-            return;
-        }
-        let from = out.len();
         reduce(agent, &mut self.scratch, out);
-        self.seen.keep(hash, agent, out.get(from..).unwrap_or_default());
     }
 }
 

@@ -11,6 +11,7 @@ mod agent;
 mod clean;
 mod ecs;
 mod explain;
+mod memo;
 mod policy;
 mod reject;
 mod residual;

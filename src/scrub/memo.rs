@@ -1,19 +1,20 @@
-//! Agents and what became of them: exact, of fixed size, the oldest are overwritten.
+//! Values and what became of them: exact, of fixed size, the oldest are overwritten.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
-/// Longer agents are reduced each time.
-pub(super) const AGENT_BYTES_MAX: usize = 512;
+/// Longer values are worked on each time.
+const VALUE_BYTES_MAX: usize = 512;
 
-/// Agents and results, one behind the other; when it is full, again from the front.
-const RING_BYTES: usize = 3 << 19;
-/// Pairs of slots that an agent may be in.
+/// Values and results, one behind the other; when it is full, again from the front.
+const RING_BYTES: usize = 1 << 20;
+/// Pairs of slots that a value may be in.
 const PAIRS: usize = 1 << 12;
 
+/// What remembers; memory is taken with the first value.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct Memo {
     hasher: RandomState,
     pairs: Box<[[Slot; 2]]>,
     ring: Box<[u8]>,
@@ -21,45 +22,52 @@ pub(super) struct Seen {
     head: u64,
 }
 
-/// Where an agent and, behind it, its result are.
+/// Where a value and, behind it, its result are.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     /// `head` when they were written.
     at: u64,
     tag: u32,
-    agent_len: u16,
+    value_len: u16,
     result_len: u16,
 }
 
-impl Seen {
-    pub(super) fn hash(&self, agent: &[u8]) -> u64 {
-        self.hasher.hash_one(agent)
+impl Memo {
+    /// The hash of a value of a kind; kinds are worked on differently, so their results are kept apart.
+    #[inline]
+    pub(super) fn hash(&self, kind: u8, value: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(value);
+        hasher.finish() & !0xff_0000_0000 | u64::from(kind) << 32
     }
 
-    /// The result that was kept for `agent`.
+    /// The result that was kept for `value`.
     #[inline]
-    pub(super) fn find(&self, hash: u64, agent: &[u8]) -> Option<&[u8]> {
+    pub(super) fn find(&self, hash: u64, value: &[u8]) -> Option<&[u8]> {
         let pair = self.pairs.get(pair(hash))?;
         pair.iter().find_map(|slot| {
-            if slot.tag != tag(hash) || usize::from(slot.agent_len) != agent.len() {
+            if slot.tag != tag(hash) || usize::from(slot.value_len) != value.len() {
                 return None;
             }
             if self.head - slot.at > RING_BYTES as u64 {
                 return None;
             }
             let from = (slot.at % RING_BYTES as u64) as usize;
-            let (kept, behind) = self.ring.get(from..)?.split_at_checked(agent.len())?;
-            if kept != agent {
+            let (kept, behind) = self.ring.get(from..)?.split_at_checked(value.len())?;
+            if kept != value {
                 return None;
             }
             behind.get(..usize::from(slot.result_len))
         })
     }
 
-    /// Keeps `result` for `agent`, if neither is too long.
-    pub(super) fn keep(&mut self, hash: u64, agent: &[u8], result: &[u8]) {
-        let len = agent.len() + result.len();
-        let (Ok(agent_len), Ok(result_len)) = (u16::try_from(agent.len()), u16::try_from(result.len())) else {
+    /// Keeps `result` for `value`, if neither is too long.
+    pub(super) fn keep(&mut self, hash: u64, value: &[u8], result: &[u8]) {
+        let len = value.len() + result.len();
+        if value.len() > VALUE_BYTES_MAX {
+            return;
+        }
+        let (Ok(value_len), Ok(result_len)) = (u16::try_from(value.len()), u16::try_from(result.len())) else {
             return;
         };
         if self.ring.is_empty() {
@@ -74,12 +82,12 @@ impl Seen {
         let (Some(room), Some(pair)) = (self.ring.get_mut(from..from + len), self.pairs.get_mut(pair(hash))) else {
             return;
         };
-        let (agent_room, result_room) = room.split_at_mut(agent.len());
-        agent_room.copy_from_slice(agent);
+        let (value_room, result_room) = room.split_at_mut(value.len());
+        value_room.copy_from_slice(value);
         result_room.copy_from_slice(result);
         let [newer, older] = pair;
         *older = *newer;
-        *newer = Slot { at: self.head, tag: tag(hash), agent_len, result_len };
+        *newer = Slot { at: self.head, tag: tag(hash), value_len, result_len };
         self.head += len as u64;
     }
 }
@@ -96,17 +104,17 @@ fn tag(hash: u64) -> u32 {
 mod tests {
     use super::*;
 
-    fn find<'a>(seen: &'a Seen, agent: &[u8]) -> Option<&'a [u8]> {
+    fn find<'a>(seen: &'a Memo, value: &[u8]) -> Option<&'a [u8]> {
         seen.find(seen.hash(agent), agent)
     }
 
-    fn keep(seen: &mut Seen, agent: &[u8], result: &[u8]) {
+    fn keep(seen: &mut Memo, value: &[u8], result: &[u8]) {
         seen.keep(seen.hash(agent), agent, result);
     }
 
     #[test]
     fn what_was_kept_is_found_and_nothing_else() {
-        let mut seen = Seen::default();
+        let mut seen = Memo::default();
         assert_eq!(find(&seen, b"a"), None);
         keep(&mut seen, b"a", b"A");
         keep(&mut seen, b"ab", b"");
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_hash_for_two_agents_gives_no_wrong_result() {
-        let mut seen = Seen::default();
+        let mut seen = Memo::default();
         seen.keep(7, b"one", b"1");
         seen.keep(7, b"two", b"2");
         assert_eq!(seen.find(7, b"one"), Some(&b"1"[..]));
@@ -129,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_oldest_give_way_and_never_turn_into_others() {
-        let mut seen = Seen::default();
+        let mut seen = Memo::default();
         let agent = |number: usize| format!("agent {number} {}", "x".repeat(number % 400)).into_bytes();
         let result = |number: usize| format!("result {number}").into_bytes();
         for number in 0..20_000 {
