@@ -261,7 +261,7 @@ struct Parcel {
 /// Blocks dealt to workers in turn and collected in the same turn, so that order needs no numbers.
 fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize, tally: &mut Tally) -> Result<u64, StoreError> {
     let compress = out.compress;
-    let capacity = if compress == Compress::None { BLOCK } else { 2 * FRAME };
+    let capacity = if compress == Compress::None { BLOCK } else { FRAME };
     thread::scope(|scope| {
         let (empty_back, empty): (Sender<Parcel>, Receiver<Parcel>) = channel();
         let mut to: Vec<SyncSender<Parcel>> = Vec::new();

@@ -1,8 +1,8 @@
 //! Clean records as NDJSON with the names of the Elastic Common Schema (ECS 8).
 
-use super::act::{Edit, Tools, Value};
 use super::clean::{Clean, Reject};
 use super::scrubber::Plan;
+use super::tools::{Edit, Tools, Value};
 use crate::format::{Field, Span, Text, escape, time};
 use std::collections::BTreeMap;
 

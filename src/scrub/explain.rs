@@ -1,8 +1,8 @@
 //! What a policy does with a line, value by value: before and after. Shows raw data to the person who asks.
 
-use super::act::{Edit, Tools, Value};
 use super::clean::Reject;
 use super::scrubber::{Plan, Scrubber, Settings};
+use super::tools::{Edit, Tools, Value};
 use crate::format::{Field, Span, Text};
 
 /// One value of a line.

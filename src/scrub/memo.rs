@@ -105,11 +105,11 @@ mod tests {
     use super::*;
 
     fn find<'a>(seen: &'a Memo, value: &[u8]) -> Option<&'a [u8]> {
-        seen.find(seen.hash(agent), agent)
+        seen.find(seen.hash(0, value), value)
     }
 
     fn keep(seen: &mut Memo, value: &[u8], result: &[u8]) {
-        seen.keep(seen.hash(agent), agent, result);
+        seen.keep(seen.hash(0, value), value, result);
     }
 
     #[test]

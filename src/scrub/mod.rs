@@ -18,6 +18,7 @@ mod residual;
 mod scrubber;
 mod time;
 mod token;
+mod tools;
 mod url;
 
 pub use action::{Action, Names, Precision, Simple};

@@ -1,9 +1,10 @@
 //! Lines through the gate: which format, which envelope, which act, and back into the line's layout.
 
-use super::act::{Act, Edit, Tools, Value};
+use super::act::Act;
 use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
 use super::policy::Policy;
+use super::tools::{Edit, Tools, Value};
 use super::{ecs, reject};
 use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
 use jiff::Timestamp;

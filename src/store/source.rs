@@ -18,6 +18,9 @@ const WINDOW_LOG: u32 = 27;
 /// Memory that an xz stream may ask for, in bytes.
 const XZ_MEMORY: u64 = 128 * 1024 * 1024;
 
+/// What a pipe may still hold when a signal ends the reading: it is read, so that no line is lost that was written.
+const DRAIN: usize = 1024 * 1024;
+
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -75,6 +78,8 @@ struct Wire {
     wake: Option<File>,
     stop: Stop,
     read: Arc<AtomicU64>,
+    /// Bytes read since the signal.
+    drained: usize,
 }
 
 impl Wire {
@@ -88,14 +93,14 @@ impl Wire {
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stop.is_stopped() {
+            if self.stop.is_stopped() && (self.wake.is_none() || self.drained >= DRAIN || Self::is_idle(self.file.as_fd())) {
                 return Ok(0);
             }
-            if let Some(wake) = &self.wake {
+            if let Some(wake) = self.wake.as_ref().filter(|_| !self.stop.is_stopped()) {
                 // A signal that comes between the check above and the read below wakes this instead.
                 let mut fds = [PollFd::new(&self.file, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
                 match poll(&mut fds, None) {
-                    Ok(_) if self.stop.is_stopped() => return Ok(0),
+                    Ok(_) if self.stop.is_stopped() => continue,
                     Ok(_) | Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -108,6 +113,7 @@ impl Read for Wire {
                 other => {
                     if let Ok(count) = other {
                         self.read.fetch_add(count as u64, Ordering::Relaxed);
+                        self.drained += if self.stop.is_stopped() { count } else { 0 };
                     }
                     return other;
                 }
@@ -166,7 +172,7 @@ impl Source {
         let regular = file.metadata().is_ok_and(|meta| meta.is_file());
         let poll = if regular { None } else { Some(file.try_clone().map_err(StoreError::io("read", path))?) };
         let read = Arc::new(AtomicU64::new(0));
-        let mut wire = Wire { file, wake: wake.filter(|_| !regular), stop: stop.clone(), read: Arc::clone(&read) };
+        let mut wire = Wire { file, wake: wake.filter(|_| !regular), stop: stop.clone(), read: Arc::clone(&read), drained: 0 };
         // The first read of a slow pipe may bring less than a magic number.
         let mut head = vec![0; 8192];
         let mut filled = 0;
@@ -215,9 +221,9 @@ impl Source {
                 self.skipping = true;
                 return Ok(Filled::TooLong);
             }
-            if self.stop.is_stopped() || self.ended {
+            if self.ended {
                 // An interrupted last line is not whole.
-                block.len = if self.ended && !self.stop.is_stopped() { block.len } else { lines };
+                block.len = if self.stop.is_stopped() { lines } else { block.len };
                 return Ok(Filled::End);
             }
             let pause = lines > 0 && block.len < capacity && self.poll.as_ref().is_some_and(|file| Wire::is_idle(file.as_fd()));
@@ -241,13 +247,24 @@ impl Source {
                 self.ended = count == 0;
                 Ok(())
             }
-            Err(error) if self.stop.is_stopped() || error.kind() == io::ErrorKind::Interrupted => {
-                drop(error);
+            // A decoder that was cut short by the signal.
+            Err(_) if self.stop.is_stopped() => {
+                self.ended = true;
                 Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => {
-                let cause = if self.codec == Codec::Plain { Cause::Io(error) } else { Cause::Damaged(error) };
-                Err(StoreError { verb: "read", path: self.path.clone(), cause })
+                // What zstd says of a window above the limit, and xz of memory above it.
+                let greedy = ["Frame requires too much memory", "memory usage limit was reached"].iter().any(|words| error.to_string().contains(words));
+                let cause = match self.codec {
+                    Codec::Plain => Cause::Io(error),
+                    _ if greedy => Cause::Refused {
+                        why: "the stream asks for more than 128 MiB of memory to be decoded",
+                        remedy: "decode it with its own tool first, for example: zstd -d --long=31 -c FILE | logfade pipe",
+                    },
+                    Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz => Cause::Damaged(error),
+                };
+                Err(StoreError { verb: if greedy { "decode" } else { "read" }, path: self.path.clone(), cause })
             }
         }
     }

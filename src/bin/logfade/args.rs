@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory of keys and ledger
+    /// Directory for what logfade keeps between runs (nothing yet)
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Say nothing but errors
@@ -134,7 +134,7 @@ pub(crate) struct Pipe {
     /// More rejected lines than N, or than P% of those read, end in exit code 1
     #[arg(long, value_name = "N|P%", value_parser = limit)]
     pub(crate) max_rejects: Option<Limit>,
-    /// Threads that scrub (default: the processors, at most 4)
+    /// Threads that scrub (default: the processors, at most 2)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) threads: Option<u16>,
     /// Longest line in bytes; a longer one is rejected

@@ -44,6 +44,8 @@ impl From<Box<Diagnostic>> for Complaint {
 impl From<StoreError> for Complaint {
     fn from(error: StoreError) -> Self {
         let exit = match error.cause {
+            // Found in the middle of the work, not when it was set up.
+            Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
             Cause::Refused { .. } => Exit::Usage,
             Cause::Io(_) | Cause::Damaged(_) => Exit::Io,
         };

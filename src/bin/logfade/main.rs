@@ -15,12 +15,14 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let color = args.color.on_stderr();
     let done = match args.command {
+        _ if args.config.is_some() => show::no_configuration(&args),
+        _ if args.config.is_some() || args.state.is_some() => show::no_configuration(&args),
         Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
         Some(Command::Formats) => show::formats(&args),
         Some(Command::Policies(ref policies)) => show::policies(policies),
         Some(Command::Explain(ref explain)) => show::explain(&args, explain),
-        Some(Command::Check(ref check)) => show::check(&args, check),
+        Some(Command::Check(ref check)) => show::check(check),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),

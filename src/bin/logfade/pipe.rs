@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         Some(path) => Target::One(Sink::append(path)?),
         None => Target::One(Sink::stdout(typed.compress)?),
     };
-    let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(2));
     let max_line = typed.max_line as usize;
     let stop = Stop::default();
     let (wake, signal) = signals(&stop)?;

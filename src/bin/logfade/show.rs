@@ -35,7 +35,7 @@ pub(crate) fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
     Format::parse(text).map(Some).map_err(|error| match error {
         FormatError::Unknown { name } => {
             let names: Vec<&str> = named().names().collect();
-            let near = names.iter().find(|known| known.contains(name.as_str()) || name.contains(**known));
+            let near = names.iter().map(|known| (strsim::damerau_levenshtein(known, &name), known)).min().filter(|(distance, _)| *distance <= 3).map(|(_, known)| known);
             let remedy = near.map_or_else(
                 || format!("use auto, nginx:LOG_FORMAT, apache:LOGFORMAT, or one of: {}", names.join(" ")),
                 |near| format!("did you mean {near}? `logfade formats` lists them all"),
@@ -206,13 +206,16 @@ fn sane(text: &str) -> String {
 }
 
 /// `logfade check`
-pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
+pub(crate) fn check(typed: &Check) -> Outcome {
     format(&typed.rules.format)?;
     let policy = policy(&typed.rules.policy)?;
-    if let Some(path) = &args.config {
-        return Err(Complaint::usage(format!("{}: this version reads no configuration file", path.display()), "check a policy with --policy FILE and a format with --format F"));
-    }
     say(&format!("format {} and policy {} are fine\n", typed.rules.format, policy.name()))
+}
+
+/// What would be ignored is refused: somebody relies on it.
+pub(crate) fn no_configuration(args: &Args) -> Outcome {
+    let path = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    Err(Complaint::usage(format!("{path}: this version reads no configuration file"), "leave -c out; policies and formats are chosen with --policy and --format"))
 }
 
 /// `logfade man`

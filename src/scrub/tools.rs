@@ -1,0 +1,468 @@
+//! Acts applied to values: each value stays, goes, is replaced or is masked.
+
+use super::act::{Act, AddressAct};
+use super::action::{Action, Names, Precision, Simple};
+use super::address::{self, Host};
+use super::agent::Agents;
+use super::clean::Reject;
+use super::memo::Memo;
+use super::policy::Policy;
+use super::residual::{Residual, Rules};
+use super::time::Degraded;
+use super::token::Tokens;
+use super::url::{self, Referrer};
+use crate::format::{Field, Text, escape, is_number};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Kinds of results that are kept; families take one for each way of writing a value.
+const DETECTED: u8 = 1;
+const ADDRESS: u8 = 2;
+const REFERRER: u8 = 3;
+const FAMILY: u8 = 16;
+
+/// Whether blanks are written as `%20` or `+`: an agent without any other.
+fn is_coded(bytes: &[u8]) -> bool {
+    memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some()
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// It stays as it is.
+    Same,
+    /// It is gone: `-`, `null`, or nothing at all.
+    Gone,
+    /// [`Tools::piece`] takes its place.
+    Piece,
+    /// Each of [`Tools::hits`] becomes `-`.
+    Masked,
+}
+
+/// Everything that application needs and reuses from value to value.
+pub(crate) struct Tools {
+    /// The new value, where one takes its place.
+    pub piece: Vec<u8>,
+    /// Ranges of the value that become `-`.
+    pub hits: Vec<Range<usize>>,
+    /// The value without its escapes.
+    decoded: Vec<u8>,
+    agents: Agents,
+    /// What became of agents and referrers, and of addresses, paths and hosts.
+    memo: [Memo; 2],
+    residual: Residual,
+    tokens: Tokens,
+    policy: Arc<Policy>,
+    addresses: bool,
+    emails: bool,
+}
+
+/// One value in its line.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a> {
+    pub bytes: &'a [u8],
+    pub text: Text,
+    /// What follows it in the line.
+    pub after: &'a [u8],
+    /// The object key in front of it, for headers.
+    pub key: &'a [u8],
+}
+
+impl Tools {
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        // What a policy keeps in its own field it does not mask elsewhere.
+        let addresses = *policy.action(Field::ClientAddr) != Action::Keep;
+        let emails = *policy.action(Field::User) != Action::Keep;
+        Self {
+            piece: Vec::new(),
+            hits: Vec::new(),
+            decoded: Vec::new(),
+            agents: Agents::new(),
+            memo: Default::default(),
+            residual: Residual::default(),
+            tokens: Tokens::default(),
+            policy,
+            addresses,
+            emails,
+        }
+    }
+
+    pub(crate) const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Applies an act; an error rejects the line.
+    #[inline]
+    pub(crate) fn apply(&mut self, act: &Act, value: Value<'_>) -> Result<Edit, Reject> {
+        let bytes = value.bytes;
+        if bytes.is_empty() || bytes == b"-" {
+            return Ok(Edit::Same);
+        }
+        match act {
+            Act::Keep => Ok(Edit::Same),
+            Act::Number => Ok(if is_number(bytes) { Edit::Same } else { Edit::Gone }),
+            Act::Word => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Bucket => Ok(self.bucket(value)),
+            Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Agent => Ok(self.scan(bytes, true)),
+            Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
+            Act::Address(act) => self.address(*act, bytes).ok_or(Reject::Address),
+            Act::Addresses(act) => Ok(self.address(*act, bytes).unwrap_or(Edit::Gone)),
+            Act::Time(precision) => {
+                self.piece.clear();
+                Ok(match super::time::degrade(bytes, *precision, &mut self.piece) {
+                    Degraded::Same => Edit::Same,
+                    Degraded::Piece => Edit::Piece,
+                    // A time that nobody can read has no precision to lose.
+                    Degraded::Unknown => self.escaped_time(bytes, *precision),
+                })
+            }
+            Act::Detect => {
+                let hash = self.memo[1].hash(DETECTED, bytes);
+                if self.memo[1].find(hash, bytes).is_some() {
+                    return Ok(Edit::Same);
+                }
+                self.hits.clear();
+                let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+                self.tokens.detect(bytes, &rules, &mut self.hits);
+                if self.hits.is_empty() {
+                    self.memo[1].keep(hash, bytes, b"");
+                }
+                Ok(self.masked())
+            }
+            Act::Template => {
+                self.piece.clear();
+                let rules = Rules { addresses: true, emails: true, except: self.policy.except(), versions: false };
+                self.tokens.template(bytes, &rules, &mut self.piece);
+                Ok(Edit::Piece)
+            }
+            Act::Query(names) => Ok(self.pairs(bytes, names, b'&')),
+            Act::Cookies(names) => Ok(self.pairs(bytes, names, b';')),
+            Act::ByKey(names, prefix) => Ok(match names.decide(value.key.get(*prefix..).unwrap_or_default()) {
+                Simple::Keep => self.scan(bytes, false),
+                Simple::Drop | Simple::Hash => Edit::Gone,
+            }),
+            Act::NoQuery | Act::PathOnly | Act::Origin | Act::Site => Ok(self.referrer(act, bytes)),
+            Act::Family => Ok(self.family(value)),
+        }
+    }
+
+    /// Some writers of JSON put a backslash in front of every slash.
+    #[cold]
+    fn escaped_time(&mut self, bytes: &[u8], precision: Precision) -> Edit {
+        self.decoded.clear();
+        escape::text(bytes, &mut self.decoded);
+        let mut plain = Vec::new();
+        match super::time::degrade(&self.decoded, precision, &mut plain) {
+            Degraded::Same => Edit::Same,
+            Degraded::Unknown => Edit::Gone,
+            Degraded::Piece => {
+                for byte in plain {
+                    if byte == b'/' {
+                        self.piece.push(b'\\');
+                    }
+                    self.piece.push(byte);
+                }
+                Edit::Piece
+            }
+        }
+    }
+
+    fn masked(&self) -> Edit {
+        if self.hits.is_empty() { Edit::Same } else { Edit::Masked }
+    }
+
+    /// The residual scan of a value that stays.
+    #[inline]
+    fn scan(&mut self, bytes: &[u8], versions: bool) -> Edit {
+        if !self.addresses && !self.emails {
+            return Edit::Same;
+        }
+        self.hits.clear();
+        let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions };
+        self.residual.scan(bytes, &rules, &mut self.hits);
+        self.masked()
+    }
+
+    /// Scans the piece itself, because it was put together from parts of the value.
+    fn scan_piece(&mut self) -> Edit {
+        let piece = std::mem::take(&mut self.piece);
+        let edit = self.scan(&piece, false);
+        if edit == Edit::Masked {
+            let mut at = 0;
+            for hit in &self.hits {
+                self.piece.extend_from_slice(piece.get(at..hit.start).unwrap_or_default());
+                self.piece.push(b'-');
+                at = hit.end;
+            }
+            self.piece.extend_from_slice(piece.get(at..).unwrap_or_default());
+        } else {
+            self.piece = piece;
+        }
+        Edit::Piece
+    }
+
+    #[inline]
+    fn address(&mut self, act: AddressAct, bytes: &[u8]) -> Option<Edit> {
+        self.piece.clear();
+        // IPv4 is read faster than it is looked up.
+        if bytes.len() <= 15
+            && let Some(endpoint) = address::parse(bytes)
+        {
+            return Some(self.one(act, &endpoint));
+        }
+        let hash = self.memo[1].hash(ADDRESS, bytes);
+        if let Some(piece) = self.memo[1].find(hash, bytes) {
+            self.piece.extend_from_slice(piece);
+            return Some(Edit::Piece);
+        }
+        let edit = match address::parse(bytes) {
+            Some(endpoint) => Some(self.one(act, &endpoint)),
+            None => self.coded_address(act, bytes),
+        };
+        if edit == Some(Edit::Piece) {
+            self.memo[1].keep(hash, bytes, &self.piece);
+        }
+        edit
+    }
+
+    /// An address behind escapes, or several of them.
+    #[cold]
+    fn coded_address(&mut self, act: AddressAct, raw: &[u8]) -> Option<Edit> {
+        let mut plain = Vec::new();
+        escape::text(raw, &mut plain);
+        // nginx's $binary_remote_addr.
+        if raw.contains(&b'\\')
+            && let Some(binary) = address::parse_binary(&plain)
+        {
+            write(act, &binary, &mut self.piece);
+            return Some(Edit::Piece);
+        }
+        let mut bytes = Vec::new();
+        escape::percent(&plain, false, &mut bytes);
+        let bytes = bytes.as_slice();
+        if let Some(endpoint) = address::parse(bytes) {
+            return Some(self.one(act, &endpoint));
+        }
+        // Several hops: each one for itself, the marks between them stay.
+        let mut at = 0;
+        let mut listed = false;
+        for hop in address::list(bytes) {
+            let endpoint = hop.as_ref().ok().and_then(|hop| address::parse(bytes.get(hop.clone())?));
+            let (Ok(hop), Some(endpoint)) = (hop, endpoint) else {
+                listed = false;
+                break;
+            };
+            listed = true;
+            self.piece.extend_from_slice(bytes.get(at..hop.start).unwrap_or_default());
+            if excepted(&self.policy, &endpoint) {
+                self.piece.extend_from_slice(bytes.get(hop.clone()).unwrap_or_default());
+            } else {
+                write(act, &endpoint, &mut self.piece);
+            }
+            at = hop.end;
+        }
+        listed.then(|| {
+            self.piece.extend_from_slice(bytes.get(at..).unwrap_or_default());
+            Edit::Piece
+        })
+    }
+
+    #[inline]
+    fn one(&mut self, act: AddressAct, endpoint: &address::Endpoint<'_>) -> Edit {
+        match endpoint.host {
+            Host::Unix | Host::Absent => Edit::Same,
+            Host::Name => Edit::Gone,
+            Host::V4(_) | Host::V6(_) if excepted(&self.policy, endpoint) => Edit::Same,
+            Host::V4(_) | Host::V6(_) => {
+                write(act, endpoint, &mut self.piece);
+                Edit::Piece
+            }
+        }
+    }
+
+    fn pairs(&mut self, bytes: &[u8], names: &Names, separator: u8) -> Edit {
+        self.piece.clear();
+        let piece = &mut self.piece;
+        url::keep_pairs(bytes, names, separator, |range| {
+            match piece.is_empty() {
+                true => piece.extend_from_slice(if separator == b'&' { url::query_mark(bytes) } else { b"" }),
+                false => piece.extend_from_slice(if separator == b'&' { b"&" } else { b"; " }),
+            }
+            piece.extend_from_slice(bytes.get(range).unwrap_or_default());
+        });
+        if self.piece.is_empty() { Edit::Gone } else { self.scan_piece() }
+    }
+
+    fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
+        self.piece.clear();
+        let hash = self.memo[0].hash(REFERRER, bytes);
+        if let Some(piece) = self.memo[0].find(hash, bytes) {
+            self.piece.extend_from_slice(piece);
+            return Edit::Piece;
+        }
+        let edit = self.cut_referrer(act, bytes);
+        if edit == Edit::Piece {
+            self.memo[0].keep(hash, bytes, &self.piece);
+        }
+        edit
+    }
+
+    fn cut_referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
+        let Some(parts) = Referrer::parse(bytes) else { return Edit::Gone };
+        self.piece.clear();
+        let part = |range: Range<usize>| bytes.get(range).unwrap_or_default();
+        if matches!(act, Act::Site) {
+            // The registrable domain names an organisation; the labels in front may name a person.
+            let host = part(parts.host.clone());
+            let name = host.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
+            let Some(site) = psl::domain(&name).filter(|site| site.suffix().is_known()) else { return Edit::Gone };
+            self.piece.extend_from_slice(site.as_bytes());
+            return self.scan_piece();
+        }
+        if !matches!(act, Act::PathOnly) {
+            let host = part(parts.host.clone());
+            self.hits.clear();
+            let edit = self.scan(host, false);
+            self.piece.extend_from_slice(part(0..parts.scheme));
+            match edit {
+                Edit::Masked => self.mask_into_piece(host),
+                Edit::Same | Edit::Gone | Edit::Piece => self.piece.extend_from_slice(host),
+            }
+        }
+        if matches!(act, Act::Origin) {
+            // The slash as this URL writes it: a coded URL has a coded one.
+            let path = part(parts.host.end..bytes.len());
+            let slash: &[u8] = if path.starts_with(b"%") || part(0..parts.scheme).contains(&b'%') {
+                b"%2F"
+            } else if path.starts_with(b"\\/") {
+                b"\\/"
+            } else {
+                b"/"
+            };
+            self.piece.extend_from_slice(slash);
+            return Edit::Piece;
+        }
+        self.hits.clear();
+        let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+        let path = part(parts.path(bytes));
+        self.tokens.detect(path, &rules, &mut self.hits);
+        self.mask_into_piece(path);
+        if self.piece.is_empty() { Edit::Gone } else { Edit::Piece }
+    }
+
+    /// Appends `bytes` to the piece with the hits masked.
+    fn mask_into_piece(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        for hit in &self.hits {
+            self.piece.extend_from_slice(bytes.get(at..hit.start).unwrap_or_default());
+            self.piece.push(b'-');
+            at = hit.end;
+        }
+        self.piece.extend_from_slice(bytes.get(at..).unwrap_or_default());
+    }
+
+    fn family(&mut self, value: Value<'_>) -> Edit {
+        self.piece.clear();
+        let bytes = value.bytes;
+        let hash = self.memo[0].hash(FAMILY + value.text as u8, bytes);
+        match self.memo[0].find(hash, bytes) {
+            Some(piece) => self.piece.extend_from_slice(piece),
+            None => {
+                self.reduce(value);
+                self.memo[0].keep(hash, bytes, &self.piece);
+            }
+        }
+        // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
+        if value.text == Text::Plus || (value.text == Text::Bare && value.after.first() == Some(&b' ')) {
+            self.join_blanks(b"+");
+        } else if value.text == Text::Bare && is_coded(bytes) {
+            self.join_blanks(b"%20");
+        }
+        Edit::Piece
+    }
+
+    /// Reduces an agent, its escapes read.
+    fn reduce(&mut self, value: Value<'_>) {
+        let plus = value.text == Text::Plus;
+        let mut once = Vec::new();
+        escape::text(value.bytes, &mut once);
+        self.decoded.clear();
+        if plus || is_coded(value.bytes) {
+            escape::percent(&once, plus || memchr::memmem::find(value.bytes, b"%20").is_none(), &mut self.decoded);
+        } else {
+            self.decoded.append(&mut once);
+        }
+        self.agents.family(&self.decoded, &mut self.piece);
+    }
+
+    fn join_blanks(&mut self, blank: &[u8]) {
+        self.decoded.clear();
+        for byte in &self.piece {
+            self.decoded.extend_from_slice(if *byte == b' ' { blank } else { std::slice::from_ref(byte) });
+        }
+        std::mem::swap(&mut self.piece, &mut self.decoded);
+    }
+
+    /// One significant digit: 200 stays 200, 404 becomes 400, 2326 becomes 2000, 0.057 becomes 0.05.
+    fn bucket(&mut self, value: Value<'_>) -> Edit {
+        if !is_plain(value.bytes) {
+            return Edit::Gone;
+        }
+        self.piece.clear();
+        let mut kept = false;
+        for byte in value.bytes {
+            if !byte.is_ascii_digit() {
+                kept = kept && matches!(byte, b'.');
+                self.piece.push(*byte);
+            } else if kept {
+                self.piece.push(b'0');
+            } else {
+                kept = *byte != b'0';
+                self.piece.push(*byte);
+            }
+        }
+        Edit::Piece
+    }
+}
+
+fn excepted(policy: &Policy, endpoint: &address::Endpoint<'_>) -> bool {
+    !policy.except().is_empty() && endpoint.ip().is_some_and(|ip| policy.except().contains(ip))
+}
+
+fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {
+    match (act, &endpoint.host) {
+        (AddressAct::Truncate(v4, v6), _) => address::write_truncated(endpoint, v4, v6, out),
+        (AddressAct::BlackMarker, Host::V4(_)) => out.extend_from_slice(b"0.0.0.0"),
+        (AddressAct::BlackMarker, Host::V6(_)) => out.extend_from_slice(if endpoint.bracketed { b"[::]" } else { b"::" }),
+        (AddressAct::BlackMarker, Host::Name | Host::Unix | Host::Absent) => out.push(b'-'),
+    }
+}
+
+/// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "a table of 256 entries is indexed by a byte")]
+fn is_plain(bytes: &[u8]) -> bool {
+    // One count in each byte of a word: dots, dashes, colons, and what has no place here.
+    const WEIGHTS: [u32; 256] = {
+        let mut weights = [1 << 24; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            weights[byte] = match byte as u8 {
+                b'.' => 1,
+                b'-' => 1 << 8,
+                b':' => 1 << 16,
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b' ' | b'/' | b'+' | b',' => 0,
+                _ => 1 << 24,
+            };
+            byte += 1;
+        }
+        weights
+    };
+    if bytes.len() > 64 {
+        return false;
+    }
+    let sum: u32 = bytes.iter().map(|byte| WEIGHTS[*byte as usize]).sum();
+    let [dots, dashes, colons, others] = sum.to_le_bytes();
+    others == 0 && dots <= 1 && dashes <= 2 && (colons == 0 || (colons <= 3 && memchr::memmem::find(bytes, b"::").is_none()))
+}
