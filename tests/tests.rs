@@ -18,6 +18,7 @@ mod suite {
     pub mod addresses;
     mod agents;
     mod architecture;
+    mod attacks;
     mod canary;
     mod cases;
     mod corpora;

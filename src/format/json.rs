@@ -68,7 +68,7 @@ impl Tree {
             let slot = register(slots, &Slot { field: *field, name: name.into() });
             if let Some(node) = tree.nodes.get_mut(usize::from(node)) {
                 node.slot = slot;
-                node.composite = field.is_composite().then_some(*field);
+                node.composite = (field.is_composite() || *field == Field::Path).then_some(*field);
             }
         }
         for wild in 0..tree.nodes.len() {
@@ -271,6 +271,7 @@ impl Scan<'_> {
                 let (start, end, _) = self.string()?;
                 match node.composite {
                     Some(Field::Request) => request::request(self.line, start, end, node.slot, Text::Json, spans),
+                    Some(Field::Path) => request::path(self.line, start, end, node.slot, Text::Json, spans),
                     Some(_) => request::url(self.line, start, end, node.slot, Text::Json, spans),
                     None => spans.push(start, end, node.slot, Text::Json),
                 }

@@ -63,6 +63,7 @@ pub(crate) enum Kind {
     User,
     Request,
     Url,
+    Path,
     List,
     Any,
 }
@@ -79,10 +80,10 @@ impl Kind {
             Field::User => Self::User,
             Field::Request => Self::Request,
             Field::Url => Self::Url,
+            Field::Path => Self::Path,
             Field::Server | Field::Other => Self::List,
             Field::ProxiedAddr
             | Field::Ident
-            | Field::Path
             | Field::Query
             | Field::Protocol
             | Field::Referrer
@@ -103,6 +104,9 @@ impl Kind {
 pub(crate) fn register(slots: &mut Vec<Slot>, slot: &Slot) -> u16 {
     let index = slots.len() as u16;
     slots.push(slot.clone());
+    if slot.field == Field::Path {
+        slots.push(Slot { field: Field::Query, name: Box::default() });
+    }
     if slot.field.is_composite() {
         let parts = [Field::Method, Field::Path, Field::Query, Field::Protocol, Field::Host, Field::User];
         slots.extend(parts.map(|field| Slot { field, name: Box::default() }));
@@ -183,6 +187,7 @@ impl Layout {
             match step.kind {
                 Kind::Request => request::request(line, at, end, step.slot, step.text, spans),
                 Kind::Url => request::url(line, at, end, step.slot, step.text, spans),
+                Kind::Path => request::path(line, at, end, step.slot, step.text, spans),
                 kind @ (Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Method | Kind::Number | Kind::Status | Kind::Time | Kind::User | Kind::List | Kind::Any) => {
                     let bare = step.text == Text::Bare && !matches!(step.stop, Stop::End);
                     if !kind.accepts(value) || (bare && kind == Kind::List && holds_blank(value)) {
@@ -388,7 +393,7 @@ impl Kind {
             Self::Time => rest.first_chunk().is_some_and(time::is_clf).then_some(26),
             // Absent, as nearly always.
             Self::User | Self::Any => (rest.first() == Some(&b'-')).then_some(1),
-            Self::Host | Self::Method | Self::Request | Self::Url | Self::List => None,
+            Self::Host | Self::Method | Self::Request | Self::Url | Self::Path | Self::List => None,
         }
     }
 
@@ -425,7 +430,7 @@ impl Kind {
                     && (value.starts_with(b"- ") || value.ends_with(b" -") || memmem::find(value, b": ").is_some() || memmem::find(value, b" - ").is_some());
                 !quote && !columns
             }
-            Self::Request | Self::Url | Self::List | Self::Any => true,
+            Self::Request | Self::Url | Self::Path | Self::List | Self::Any => true,
         }
     }
 }

@@ -50,6 +50,8 @@ enum Shape {
     ApacheError(error_log::ErrorSlots),
 }
 
+pub(crate) use request::{escape_of, is_method, is_protocol_name};
+
 /// Whether a value is a number with perhaps a fraction and a unit, or a list of such.
 pub(crate) fn is_number(value: &[u8]) -> bool {
     Kind::Number.accepts(value)
@@ -117,7 +119,7 @@ impl Format {
 
     /// Whether splitting checked what values of `field` look like, so that none can be an address.
     pub(crate) const fn checks(&self, field: Field) -> bool {
-        matches!(self.shape, Shape::Text(_)) && matches!(field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Method | Field::Time)
+        matches!(self.shape, Shape::Text(_)) && matches!(field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Time)
     }
 
     /// Whether a line's meaning depends on lines before it.

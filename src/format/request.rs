@@ -2,6 +2,8 @@
 //!
 //! A composite slot takes [`PARTS`] consecutive slots: itself (for what is no request line), then its parts.
 
+#![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
+
 use super::span::{Spans, Text};
 
 /// Slots that a composite takes.
@@ -28,7 +30,7 @@ pub(crate) fn request(line: &[u8], start: usize, end: usize, slot: u16, text: Te
         return;
     };
     let method = value.get(..blank).unwrap_or_default();
-    if method.is_empty() || !method.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_')) {
+    if !is_method(method) {
         spans.push(start, end, slot, text);
         return;
     }
@@ -63,16 +65,83 @@ fn is_protocol(tail: &[u8]) -> bool {
 }
 
 fn is_other_protocol(tail: &[u8]) -> bool {
+    const NAMES: [&[u8]; 6] = [b"HTTP", b"HTTPS", b"RTSP", b"SPDY", b"ICY", b"WS"];
     let Some((b' ', word)) = tail.split_first() else { return false };
     let Some(slash) = word.iter().take(8).position(|byte| *byte == b'/') else { return false };
     let (name, version) = word.split_at(slash);
     let version = version.get(1..).unwrap_or_default();
     // Some writers of JSON put a backslash in front of every slash.
     let name = name.strip_suffix(b"\\").unwrap_or(name);
-    !name.is_empty()
-        && name.iter().all(u8::is_ascii_uppercase)
-        && matches!(version.len(), 1 | 3)
-        && version.iter().enumerate().all(|(at, byte)| if at == 1 { *byte == b'.' } else { byte.is_ascii_digit() })
+    NAMES.contains(&name) && matches!(version.len(), 1 | 3) && version.iter().enumerate().all(|(at, byte)| if at == 1 { *byte == b'.' } else { byte.is_ascii_digit() })
+}
+
+/// Methods of the IANA registry, of RTSP and UPnP, and a few of servers and caches. Others are what a client made up.
+pub(crate) fn is_method(method: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 52] = [
+        b"GET",
+        b"POST",
+        b"HEAD",
+        b"PUT",
+        b"DELETE",
+        b"OPTIONS",
+        b"PATCH",
+        b"CONNECT",
+        b"TRACE",
+        b"PROPFIND",
+        b"PROPPATCH",
+        b"MKCOL",
+        b"COPY",
+        b"MOVE",
+        b"LOCK",
+        b"UNLOCK",
+        b"SEARCH",
+        b"REPORT",
+        b"QUERY",
+        b"PURGE",
+        b"BAN",
+        b"MERGE",
+        b"CHECKOUT",
+        b"CHECKIN",
+        b"UNCHECKOUT",
+        b"MKACTIVITY",
+        b"MKWORKSPACE",
+        b"MKCALENDAR",
+        b"VERSION-CONTROL",
+        b"BASELINE-CONTROL",
+        b"UPDATE",
+        b"LABEL",
+        b"LINK",
+        b"UNLINK",
+        b"ACL",
+        b"BIND",
+        b"REBIND",
+        b"UNBIND",
+        b"ORDERPATCH",
+        b"PRI",
+        b"SOURCE",
+        b"STATS",
+        b"NOTIFY",
+        b"SUBSCRIBE",
+        b"UNSUBSCRIBE",
+        b"M-SEARCH",
+        b"DESCRIBE",
+        b"ANNOUNCE",
+        b"SETUP",
+        b"PLAY",
+        b"PAUSE",
+        b"TEARDOWN",
+    ];
+    KNOWN.contains(&method) || matches!(method, b"DEBUG" | b"TRACK" | b"RPC_IN_DATA" | b"RPC_OUT_DATA" | b"BITS_POST")
+}
+
+/// Whether a value names a protocol and its version: `HTTP/1.1`, `h2`, `2.0`, `https`.
+pub(crate) fn is_protocol_name(value: &[u8]) -> bool {
+    const NAMES: [&[u8]; 17] = [b"HTTP", b"HTTPS", b"H2", b"H2C", b"H3", b"SPDY", b"RTSP", b"WS", b"WSS", b"GRPC", b"GRPCS", b"TCP", b"UDP", b"QUIC", b"TLS", b"SSL", b"ICY"];
+    let (name, version) =
+        value.iter().position(|byte| *byte == b'/').map_or((value, &b""[..]), |at| (value.get(..at).unwrap_or_default(), value.get(at + 1..).unwrap_or_default()));
+    let name = name.strip_suffix(b"\\").unwrap_or(name);
+    let number = |text: &[u8]| text.len() <= 7 && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    (NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) || (version.is_empty() && number(name))) && number(version)
 }
 
 /// RFC 3986: `[scheme://[user@]host[:port]]path[?query]`, or `host:port` of CONNECT.
@@ -87,12 +156,23 @@ pub(crate) fn url(line: &[u8], start: usize, end: usize, slot: u16, text: Text, 
     } else if value.starts_with(b"//") && value.get(2).is_some_and(|byte| *byte != b'/') {
         path = start + authority_spans(value, start, 2, slot, text, spans);
     }
-    let query = query_start(line.get(path..end).unwrap_or_default()).map_or(end, |at| path + at);
-    if path < query || query == end {
-        spans.push(path, query, slot + PATH, text);
+    parts(line, path, end, (slot + PATH, slot + QUERY), text, spans);
+}
+
+/// A path that may hold a query all the same: what follows it takes the slot behind the path's.
+#[inline]
+pub(crate) fn path(line: &[u8], start: usize, end: usize, slot: u16, text: Text, spans: &mut Spans) {
+    parts(line, start, end, (slot, slot + 1), text, spans);
+}
+
+#[inline]
+fn parts(line: &[u8], start: usize, end: usize, (path, query): (u16, u16), text: Text, spans: &mut Spans) {
+    let cut = query_start(line.get(start..end).unwrap_or_default()).map_or(end, |at| start + at);
+    if start < cut || cut == end {
+        spans.push(start, cut, path, text);
     }
-    if query < end {
-        spans.push(query, end, slot + QUERY, Text::Tail);
+    if cut < end {
+        spans.push(cut, end, query, Text::Tail);
     }
 }
 
@@ -123,7 +203,10 @@ fn is_authority(value: &[u8]) -> bool {
     !host.is_empty()
         && (1..=5).contains(&port.len())
         && port.iter().all(u8::is_ascii_digit)
-        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':'))
+        && host
+            .rsplit(|byte| *byte == b'@')
+            .next()
+            .is_some_and(|host| !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':')))
 }
 
 /// Spans of user and host; returns the offset of the path.
@@ -145,18 +228,43 @@ pub(crate) fn authority_len(rest: &[u8]) -> usize {
     rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'%' | b'\\')).unwrap_or(rest.len())
 }
 
-/// Where the query starts: `?`, `#`, or one of them percent-encoded once or twice, because servers log what was sent.
+/// Where the query starts: `?`, `#`, or one of them percent-encoded once or twice or escaped (`\u003f`, `\x3f`), because
+/// servers log what was sent and writers of JSON escape what they like.
 #[inline]
 pub(crate) fn query_start(value: &[u8]) -> Option<usize> {
+    const STOPS: [bool; 256] = {
+        let mut stops = [false; 256];
+        stops[b'?' as usize] = true;
+        stops[b'#' as usize] = true;
+        stops[b'%' as usize] = true;
+        stops[b'\\' as usize] = true;
+        stops
+    };
     let mut from = 0;
     loop {
-        let at = from + memchr::memchr3(b'?', b'#', b'%', value.get(from..)?)?;
+        let at = from + value.get(from..)?.iter().position(|byte| STOPS[*byte as usize])?;
         let tail = value.get(at..)?;
-        if tail.first() != Some(&b'%') || coded(tail, b"3F") || coded(tail, b"23") {
+        let found = match tail {
+            [b'%', ..] => coded(tail, b"3F") || coded(tail, b"23"),
+            [b'\\', ..] => escape_of(tail).is_some_and(|(byte, _)| matches!(byte, b'?' | b'#')),
+            _ => true,
+        };
+        if found {
             return Some(at);
         }
         from = at + 1;
     }
+}
+
+/// The byte that `\u00HH` or `\xHH` stands for, and the width of the escape.
+pub(crate) fn escape_of(tail: &[u8]) -> Option<(u8, usize)> {
+    let (digits, width) = match tail {
+        [b'\\', b'u', b'0', b'0', digits @ ..] => (digits, 6),
+        [b'\\', b'x', digits @ ..] => (digits, 4),
+        _ => return None,
+    };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|value| value as u8);
+    Some((digit(digits.first()?)? << 4 | digit(digits.get(1)?)?, width))
 }
 
 /// `%HH` or `%25HH` with these two digits.

@@ -20,6 +20,8 @@ pub(crate) struct Names {
     user: u16,
     other: u16,
     fields: Vec<Field>,
+    /// What the table calls each slot.
+    titles: Vec<String>,
     /// Columns of files that have no `#Fields:`.
     defaults: Vec<Columns>,
 }
@@ -49,8 +51,14 @@ impl Names {
         ];
         let headers = headers.map(|field| (field, add(field, ""))).to_vec();
         let mut known: Vec<(String, u16)> = map.iter().map(|(name, field)| (name.to_lowercase(), add(*field, name))).collect();
+        let mut titles = vec![String::new(); slots.len()];
+        for ((name, _), (_, slot)) in map.iter().zip(&known) {
+            if let Some(title) = titles.get_mut(usize::from(*slot)) {
+                *title = name.to_lowercase();
+            }
+        }
         known.sort();
-        let mut names = Self { known, headers, user, other, fields: slots.iter().map(|slot| slot.field).collect(), defaults: Vec::new() };
+        let mut names = Self { known, headers, user, other, fields: slots.iter().map(|slot| slot.field).collect(), titles, defaults: Vec::new() };
         names.defaults = defaults.iter().filter_map(|line| names.columns(line.as_bytes())).collect();
         names
     }
@@ -86,6 +94,7 @@ impl Names {
         match Kind::of(field) {
             Kind::Request => request::request(line, start, end, slot, text, spans),
             Kind::Url => request::url(line, start, end, slot, text, spans),
+            Kind::Path => request::path(line, start, end, slot, text, spans),
             Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Method | Kind::Number | Kind::Status | Kind::Time | Kind::User | Kind::List | Kind::Any => {
                 let value = line.get(range).unwrap_or_default();
                 // LTSV and Squid-like writers put the time into brackets.
@@ -160,12 +169,44 @@ pub(crate) fn row(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spa
     }
     let before = spans.len();
     for columns in &names.defaults {
-        if cells(names, line, columns, spans).is_ok() {
+        if guess(names, line, columns) && cells(names, line, columns, spans).is_ok() {
             return Ok(());
         }
         spans.truncate(before);
     }
     Err(Mismatch::Columns)
+}
+
+/// Whether every value looks like its column: without `#Fields:` a row of as many columns may be another one.
+fn guess(names: &Names, line: &[u8], columns: &Columns) -> bool {
+    let tab = memchr::memchr(b'\t', line).is_some();
+    let mut cells = line.split(|byte| *byte == if tab { b'\t' } else { b' ' });
+    let fits = columns.0.iter().all(|slot| cells.next().is_some_and(|cell| cell == b"-" || names.titles.get(usize::from(*slot)).is_none_or(|title| looks_like(title, cell))));
+    fits && cells.next().is_none()
+}
+
+fn looks_like(title: &str, cell: &[u8]) -> bool {
+    let number = || cell.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && cell.iter().filter(|byte| **byte == b'.').count() <= 1;
+    let holds = |marks: &[u8]| cell.iter().any(|byte| marks.contains(byte));
+    match title {
+        "date" | "time" => super::time::shape(cell).is_some(),
+        "c-ip" | "s-ip" | "c-dns" => holds(b".:") && cell.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'%')),
+        "cs-method" => request::is_method(cell),
+        "cs-uri-stem" => cell.starts_with(b"/"),
+        "cs-uri-query" => holds(b"=&?") && !cell.starts_with(b"/"),
+        "cs(user-agent)" => (holds(b"/") || memchr::memmem::find(cell, b"%2F").is_some()) && !cell.starts_with(b"/") && !holds(b"=\\"),
+        "cs(referer)" => memchr::memmem::find(cell, b"://").is_some(),
+        "cs(cookie)" => holds(b"="),
+        "cs-username" => !holds(b"/=?") && !number(),
+        "cs-version" | "cs-protocol-version" => cell.starts_with(b"HTTP/"),
+        "sc-status" | "c-status" => matches!(cell, [b'1'..=b'5', _, _]) && number(),
+        "s-port" | "c-port" | "x-duration" | "avgbandwidth" | "sc-substatus" | "sc-win32-status" | "sc-bytes" | "cs-bytes" | "time-taken" | "time-to-first-byte"
+        | "sc-content-len" => number(),
+        "cs-protocol" => matches!(cell, b"http" | b"https" | b"ws" | b"wss" | b"grpcs"),
+        "ssl-protocol" => cell.starts_with(b"TLS") || cell.starts_with(b"SSL"),
+        "cs(host)" | "x-host-header" | "cs-host" | "s-computername" | "s-sitename" => !holds(b"/=?\\") && !number(),
+        _ => true,
+    }
 }
 
 fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
@@ -213,7 +254,7 @@ pub(crate) fn ltsv(names: &Names, line: &[u8], spans: &mut Spans) -> Result<(), 
     for cell in line.split(|byte| *byte == b'\t') {
         let colon = cell.iter().take(64).position(|byte| *byte == b':').ok_or(Mismatch::Layout)?;
         let label = cell.get(..colon).unwrap_or_default();
-        if label.is_empty() || !label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
+        if !label.first().is_some_and(u8::is_ascii_alphabetic) || !label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
             return Err(Mismatch::Layout);
         }
         let slot = names.slot(label);

@@ -2,9 +2,9 @@
 
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
-use crate::store::StoreError;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink, file_at};
 use crate::store::source::{BLOCK, Block, Filled, Source};
+use crate::store::{Cause, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -52,6 +52,8 @@ pub struct PipeReport {
     pub bytes_in: u64,
     /// Bytes written, after compression.
     pub bytes_out: u64,
+    /// Lines that the output did not take.
+    pub lost: u64,
     /// Why it ended early.
     pub error: Option<StoreError>,
 }
@@ -67,20 +69,25 @@ pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
     settings.moments = matches!(target, Target::Dated(..));
     let known = if settings.moments { first_moment(&settings, first.as_bytes()) } else { None };
     let mut input = Input { source: &mut source, first: Some((first, filled)) };
-    let output = |sink| Out { sink, quarantine: job.quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), compress: job.compress };
+    let compress = job.compress;
+    let output = |sink, quarantine| Out { sink, quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), lines: 0, sent: Sent::default(), compress };
     let ended = match target {
-        Target::One(sink) if threads > 1 => many(&mut input, output(sink), &settings, threads, &mut report.tally),
-        Target::One(sink) => one(&mut input, output(sink), &settings, &mut report.tally),
+        Target::One(sink) if threads > 1 => many(&mut input, output(sink, job.quarantine), &settings, threads, &mut report.tally),
+        Target::One(sink) => one(&mut input, output(sink, job.quarantine), &settings, &mut report.tally),
         Target::Dated(pattern, start) => {
             let start = known.unwrap_or(start);
-            Sink::append(&file_at(&pattern, start)).and_then(|sink| dated(&mut input, output(sink), &settings, (&pattern, start), &mut report.tally))
+            match open(&file_at(&pattern, start), compress, job.quarantine.as_ref()) {
+                Ok(sink) => dated(&mut input, output(sink, job.quarantine), &settings, (&pattern, start), &mut report.tally),
+                Err(error) => (Sent::default(), Err(error)),
+            }
         }
     };
     report.bytes_in = source.bytes_read();
-    match ended {
-        Ok(bytes) => report.bytes_out = bytes,
-        Err(error) => report.error = Some(error),
-    }
+    let (sent, ended) = ended;
+    report.bytes_out = sent.bytes;
+    report.lost = report.tally.written - sent.lines.min(report.tally.written);
+    report.tally.written -= report.lost;
+    report.error = ended.err();
     report
 }
 
@@ -117,7 +124,9 @@ fn start(job: &PipeJob, sample: &[u8]) -> Start {
         .take(100)
         .any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
     let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line, moments: false };
-    Start { settings, name, threads: if table || cut { 1 } else { job.threads } }
+    // What JSON makes of control bytes is six times as long: one block at a time keeps memory bounded.
+    let alone = table || cut || job.output == Output::Json;
+    Start { settings, name, threads: if alone { 1 } else { job.threads } }
 }
 
 /// Blocks, the one that was read as a sample first.
@@ -138,6 +147,16 @@ impl Input<'_> {
     }
 }
 
+/// What an output has taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    lines: u64,
+    bytes: u64,
+}
+
+/// What was sent, and how it ended.
+type Ended = (Sent, Result<(), StoreError>);
+
 /// The output with what belongs to it.
 struct Out {
     sink: Sink,
@@ -146,15 +165,32 @@ struct Out {
     frame: Frame,
     /// Clean lines that wait for a whole frame.
     held: Clean,
+    /// Lines of what is held.
+    lines: u64,
+    sent: Sent,
     compress: Compress,
 }
 
 impl Out {
+    /// Ends the output.
+    fn finish(mut self, ended: Result<(), StoreError>) -> Ended {
+        self.sent.bytes += self.sink.written();
+        (self.sent, ended.and(self.sink.finish().map(drop)))
+    }
+
     fn quarantine(&mut self, lines: &mut Quarantined) -> Result<(), StoreError> {
         if let Some(quarantine) = &mut self.quarantine {
             quarantine.write(lines)?;
         }
         lines.clear();
+        Ok(())
+    }
+
+    /// Goes on in another file.
+    fn reopen(&mut self, path: &Path) -> Result<(), StoreError> {
+        let next = open(path, self.compress, self.quarantine.as_ref())?;
+        let last = std::mem::replace(&mut self.sink, next);
+        self.sent.bytes += last.finish()?.bytes;
         Ok(())
     }
 
@@ -167,38 +203,55 @@ impl Out {
                 Some(encoder) => encoder,
                 None => self.encoder.insert(Encoder::new(self.compress)?),
             };
+            // A frame may be followed by another run's.
+            if self.sink.is_appended() {
+                self.held.end_line();
+            }
             encoder.encode(&self.held, &mut self.frame)?;
             self.sink.write_frame(&self.frame)?;
         }
+        self.sent.lines += std::mem::take(&mut self.lines);
         self.held.clear();
         Ok(())
     }
 }
 
 /// On the caller's thread.
-fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tally) -> Result<u64, StoreError> {
+fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tally) -> Ended {
     let mut scrubber = Scrubber::new(settings);
     let mut block = Block::default();
     let mut rejected = Quarantined::default();
-    loop {
+    let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
+        let before = tally.written;
         scrubber.block(block.as_bytes(), &mut out.held, &mut rejected, tally);
         if let Ok(Filled::TooLong) = filled {
             scrubber.too_long(&mut out.held, tally);
         }
+        out.lines += tally.written - before;
         out.quarantine(&mut rejected)?;
         if out.compress == Compress::None || out.held.as_bytes().len() >= FRAME || !matches!(filled, Ok(Filled::Block | Filled::TooLong)) {
             out.flush()?;
         }
-        match filled {
-            Ok(Filled::End) => return Ok(out.sink.finish()?.bytes),
-            Ok(Filled::Block | Filled::Pause | Filled::TooLong) => {}
-            Err(error) => {
-                out.sink.finish()?;
-                return Err(error);
-            }
+        Ok(filled? == Filled::End)
+    };
+    loop {
+        match step(&mut out) {
+            Ok(false) => {}
+            Ok(true) => return out.finish(Ok(())),
+            Err(error) => return out.finish(Err(error)),
         }
     }
+}
+
+/// Opens an output that is not the quarantine: raw lines have no place among clean ones.
+pub fn open(path: &Path, compress: Compress, quarantine: Option<&Quarantine>) -> Result<Sink, StoreError> {
+    let sink = Sink::append(path, compress)?;
+    if quarantine.is_some_and(|quarantine| sink.is_quarantine(quarantine)) {
+        let cause = Cause::Refused { why: "the output is the quarantine", remedy: "name two files: raw lines have no place among clean ones" };
+        return Err(StoreError { verb: "open", path: path.to_owned(), cause });
+    }
+    Ok(sink)
 }
 
 /// The first time in a sample: lines in front of it go where it goes.
@@ -211,37 +264,39 @@ fn first_moment(settings: &Settings, sample: &[u8]) -> Option<jiff::Timestamp> {
 }
 
 /// A file for each time, on the caller's thread: line by line, because any line may belong to another file.
-fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, start): (&Path, jiff::Timestamp), tally: &mut Tally) -> Result<u64, StoreError> {
+fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, start): (&Path, jiff::Timestamp), tally: &mut Tally) -> Ended {
     let mut scrubber = Scrubber::new(settings);
     let mut block = Block::default();
     let mut rejected = Quarantined::default();
     let mut name = file_at(pattern, start);
-    let mut bytes = 0;
-    loop {
+    let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
         for line in block.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             let mut clean = Clean::default();
+            let before = tally.written;
             scrubber.block(line, &mut clean, &mut rejected, tally);
             let due = scrubber.moment().map(|moment| file_at(pattern, moment));
             if let Some(due) = due.filter(|due| *due != name) {
                 out.flush()?;
-                bytes += std::mem::replace(&mut out.sink, Sink::append(&due)?).finish()?.bytes;
+                out.reopen(&due)?;
                 name = due;
             }
             out.held.append(&clean);
+            out.lines += tally.written - before;
         }
         if let Ok(Filled::TooLong) = filled {
             scrubber.too_long(&mut out.held, tally);
+            out.lines += 1;
         }
         out.quarantine(&mut rejected)?;
         out.flush()?;
-        match filled {
-            Ok(Filled::End) => return Ok(bytes + out.sink.finish()?.bytes),
-            Ok(Filled::Block | Filled::Pause | Filled::TooLong) => {}
-            Err(error) => {
-                out.sink.finish()?;
-                return Err(error);
-            }
+        Ok(filled? == Filled::End)
+    };
+    loop {
+        match step(&mut out) {
+            Ok(false) => {}
+            Ok(true) => return out.finish(Ok(())),
+            Err(error) => return out.finish(Err(error)),
         }
     }
 }
@@ -259,8 +314,9 @@ struct Parcel {
 }
 
 /// Blocks dealt to workers in turn and collected in the same turn, so that order needs no numbers.
-fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize, tally: &mut Tally) -> Result<u64, StoreError> {
+fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize, tally: &mut Tally) -> Ended {
     let compress = out.compress;
+    let appended = out.sink.is_appended();
     let capacity = if compress == Compress::None { BLOCK } else { FRAME };
     thread::scope(|scope| {
         let (empty_back, empty): (Sender<Parcel>, Receiver<Parcel>) = channel();
@@ -271,15 +327,14 @@ fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize
             let (done_in, done_out) = sync_channel::<Parcel>(1);
             to.push(raw_in);
             from.push(done_out);
-            scope.spawn(move || work(settings, compress, &raw_out, &done_in));
+            scope.spawn(move || work(settings, (compress, appended), &raw_out, &done_in));
         }
         let writer = scope.spawn(move || {
             let mut sum = Tally::default();
             let collected = collect(&from, &empty_back, &mut out, &mut sum);
             // Workers and reader see the closed channels and end.
             drop(from);
-            let finished = out.sink.finish();
-            (sum, collected.and(finished))
+            (sum, out.finish(collected))
         });
         let mut turn = to.iter().cycle();
         let mut damage = None;
@@ -298,16 +353,13 @@ fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize
             }
         }
         drop(to);
-        let (sum, finished) = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (sum, (sent, finished)) = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         *tally = sum;
-        match (finished, damage) {
-            (Ok(receipt), None) => Ok(receipt.bytes),
-            (Err(error), _) | (Ok(_), Some(error)) => Err(error),
-        }
+        (sent, finished.and(damage.map_or(Ok(()), Err)))
     })
 }
 
-fn work(settings: &Settings, compress: Compress, raw: &Receiver<Parcel>, done: &SyncSender<Parcel>) {
+fn work(settings: &Settings, (compress, appended): (Compress, bool), raw: &Receiver<Parcel>, done: &SyncSender<Parcel>) {
     let mut scrubber = Scrubber::new(settings);
     let mut encoder = None;
     for mut parcel in raw {
@@ -323,6 +375,9 @@ fn work(settings: &Settings, compress: Compress, raw: &Receiver<Parcel>, done: &
                 Some(encoder) => Ok(encoder),
                 None => Encoder::new(compress).map(|fresh| encoder.insert(fresh)),
             };
+            if appended {
+                parcel.clean.end_line();
+            }
             parcel.failed = encoded.and_then(|encoder| encoder.encode(&parcel.clean, &mut parcel.frame)).err();
         }
         if done.send(parcel).is_err() {
@@ -338,13 +393,14 @@ fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tal
         if let Some(error) = parcel.failed.take() {
             return Err(error);
         }
+        tally.add(&parcel.tally);
         if out.compress == Compress::None {
             out.sink.write(&parcel.clean)?
         } else {
             out.sink.write_frame(&parcel.frame)?
         }
+        out.sent.lines += parcel.tally.written;
         out.quarantine(&mut parcel.rejected)?;
-        tally.add(&parcel.tally);
         // The reader may have ended: then nobody needs the buffers.
         drop(empty.send(parcel));
     }

@@ -12,8 +12,14 @@ pub(crate) enum Act {
     Keep,
     /// A number stays; what is none goes.
     Number,
-    /// A method, protocol or time stays; what has another look goes through the scan.
+    /// A known method stays; what a client made up goes.
+    Method,
+    /// A known protocol stays.
+    Protocol,
+    /// A time stays; what has another look goes through the scan.
     Word,
+    /// A host name stays but for what the scan finds; with user information it goes.
+    Host,
     /// One significant digit.
     Bucket,
     /// Free text: stays but for what the scan finds.
@@ -61,7 +67,10 @@ impl Act {
             (_, Action::BlackMarker) => Self::Addresses(AddressAct::BlackMarker),
             (field, Action::Keep) if format.checks(field) => Self::Keep,
             (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
-            (Field::Time | Field::Method | Field::Protocol, Action::Keep) => Self::Word,
+            (Field::Method, Action::Keep) => Self::Method,
+            (Field::Protocol, Action::Keep) => Self::Protocol,
+            (Field::Time, Action::Keep) => Self::Word,
+            (Field::Host, Action::Keep) => Self::Host,
             (Field::UserAgent, Action::Keep) => Self::Agent,
             (_, Action::Keep) => Self::Scan,
             (_, Action::Bucket) => Self::Bucket,

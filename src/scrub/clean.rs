@@ -29,6 +29,13 @@ impl Clean {
         self.bytes.clear();
     }
 
+    /// Ends the last line, where others may be appended behind it.
+    pub(crate) fn end_line(&mut self) {
+        if !self.bytes.is_empty() && !self.bytes.ends_with(b"\n") {
+            self.bytes.push(b'\n');
+        }
+    }
+
     /// Adds what came through the gate elsewhere.
     pub(crate) fn append(&mut self, other: &Self) {
         self.bytes.extend_from_slice(&other.bytes);
@@ -70,8 +77,12 @@ impl Quarantined {
         self.bytes.clear();
     }
 
+    /// Every line ends, so that the next one does not become part of it.
     pub(in crate::scrub) fn put(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
+        if !line.ends_with(b"\n") {
+            self.bytes.push(b'\n');
+        }
     }
 }
 

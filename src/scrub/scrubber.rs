@@ -142,7 +142,7 @@ impl Scrubber {
         tally.read += 1;
         tally.reject(Reject::TooLong);
         if self.on_reject == OnReject::Scrub {
-            reject::line(b"-", Reject::TooLong, self.output == Output::Json, clean.buffer());
+            reject::line(b"-", Reject::TooLong, self.output == Output::Json, self.tools.policy().action(Field::Time), clean.buffer());
             clean.put(b"\n");
             tally.written += 1;
         }
@@ -174,7 +174,7 @@ impl Scrubber {
                 tally.reject(reason);
                 match self.on_reject {
                     OnReject::Scrub => {
-                        reject::line(line, reason, self.output == Output::Json, clean.buffer());
+                        reject::line(line, reason, self.output == Output::Json, self.tools.policy().action(Field::Time), clean.buffer());
                         clean.put(ending);
                         tally.written += 1;
                     }
@@ -419,7 +419,7 @@ fn write(
         let edit = match span.text {
             Text::JsonKey => {
                 key = bytes;
-                tools.apply(&Act::Scan, value)?
+                tools.apply(&Act::Detect, value)?
             }
             Text::JsonNest if act.drops_objects() => {
                 skip_to = end;

@@ -11,7 +11,7 @@ use super::residual::{Residual, Rules};
 use super::time::Degraded;
 use super::token::Tokens;
 use super::url::{self, Referrer};
-use crate::format::{Field, Text, escape, is_number};
+use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ use std::sync::Arc;
 const DETECTED: u8 = 1;
 const ADDRESS: u8 = 2;
 const REFERRER: u8 = 3;
+/// Reported addresses may have another action than the client's.
+const ADDRESSES: u8 = 4;
 const FAMILY: u8 = 16;
 
 /// Whether blanks are written as `%20` or `+`: an agent without any other.
@@ -100,14 +102,18 @@ impl Tools {
         }
         match act {
             Act::Keep => Ok(Edit::Same),
-            Act::Number => Ok(if is_number(bytes) { Edit::Same } else { Edit::Gone }),
+            Act::Number => Ok(if is_number(bytes) { Edit::Same } else { self.unknown() }),
+            Act::Method => Ok(if is_method(bytes) { Edit::Same } else { self.unknown() }),
+            Act::Protocol => Ok(if is_protocol_name(bytes) { Edit::Same } else { self.unknown() }),
+            Act::Host if memchr::memchr(b'@', bytes).is_some() => Ok(self.unknown()),
+            Act::Host => Ok(self.scan(bytes, false)),
             Act::Word => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
             Act::Bucket => Ok(self.bucket(value)),
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
             Act::Agent => Ok(self.scan(bytes, true)),
             Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
-            Act::Address(act) => self.address(*act, bytes).ok_or(Reject::Address),
-            Act::Addresses(act) => Ok(self.address(*act, bytes).unwrap_or(Edit::Gone)),
+            Act::Address(act) => self.address(*act, ADDRESS, bytes).ok_or(Reject::Address),
+            Act::Addresses(act) => Ok(self.address(*act, ADDRESSES, bytes).unwrap_or(Edit::Gone)),
             Act::Time(precision) => {
                 self.piece.clear();
                 Ok(match super::time::degrade(bytes, *precision, &mut self.piece) {
@@ -136,8 +142,8 @@ impl Tools {
                 self.tokens.template(bytes, &rules, &mut self.piece);
                 Ok(Edit::Piece)
             }
-            Act::Query(names) => Ok(self.pairs(bytes, names, b'&')),
-            Act::Cookies(names) => Ok(self.pairs(bytes, names, b';')),
+            Act::Query(names) => Ok(self.pairs(bytes, names, true)),
+            Act::Cookies(names) => Ok(self.pairs(bytes, names, false)),
             Act::ByKey(names, prefix) => Ok(match names.decide(value.key.get(*prefix..).unwrap_or_default()) {
                 Simple::Keep => self.scan(bytes, false),
                 Simple::Drop | Simple::Hash => Edit::Gone,
@@ -166,6 +172,11 @@ impl Tools {
                 Edit::Piece
             }
         }
+    }
+
+    /// A word that no standard knows: it stays only where the policy keeps everything about a person.
+    fn unknown(&self) -> Edit {
+        if self.addresses || self.emails { Edit::Gone } else { Edit::Same }
     }
 
     fn masked(&self) -> Edit {
@@ -203,7 +214,7 @@ impl Tools {
     }
 
     #[inline]
-    fn address(&mut self, act: AddressAct, bytes: &[u8]) -> Option<Edit> {
+    fn address(&mut self, act: AddressAct, kind: u8, bytes: &[u8]) -> Option<Edit> {
         self.piece.clear();
         // IPv4 is read faster than it is looked up.
         if bytes.len() <= 15
@@ -211,7 +222,7 @@ impl Tools {
         {
             return Some(self.one(act, &endpoint));
         }
-        let hash = self.memo[1].hash(ADDRESS, bytes);
+        let hash = self.memo[1].hash(kind, bytes);
         if let Some(piece) = self.memo[1].find(hash, bytes) {
             self.piece.extend_from_slice(piece);
             return Some(Edit::Piece);
@@ -281,14 +292,17 @@ impl Tools {
         }
     }
 
-    fn pairs(&mut self, bytes: &[u8], names: &Names, separator: u8) -> Edit {
+    fn pairs(&mut self, bytes: &[u8], names: &Names, query: bool) -> Edit {
         self.piece.clear();
         let piece = &mut self.piece;
-        url::keep_pairs(bytes, names, separator, |range| {
-            match piece.is_empty() {
-                true => piece.extend_from_slice(if separator == b'&' { url::query_mark(bytes) } else { b"" }),
-                false => piece.extend_from_slice(if separator == b'&' { b"&" } else { b"; " }),
-            }
+        url::keep_pairs(bytes, names, query, |range| {
+            let between: &[u8] = match (piece.is_empty(), query) {
+                (true, true) => url::query_mark(bytes),
+                (true, false) => b"",
+                (false, true) => b"&",
+                (false, false) => b"; ",
+            };
+            piece.extend_from_slice(between);
             piece.extend_from_slice(bytes.get(range).unwrap_or_default());
         });
         if self.piece.is_empty() { Edit::Gone } else { self.scan_piece() }

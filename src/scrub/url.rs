@@ -1,6 +1,7 @@
 //! Referrers, queries and cookies: what stays of values that have parts.
 
 use super::action::{Names, Simple};
+use crate::format::escape_of;
 use crate::format::request::{authority_len, query_start, scheme};
 use std::ops::Range;
 
@@ -56,21 +57,38 @@ fn mark(query: &[u8]) -> usize {
         [b'?' | b'#', ..] => 1,
         [b'%', b'2', b'5', ..] => 5.min(query.len()),
         [b'%', ..] => 3.min(query.len()),
+        [b'\\', ..] => escape_of(query).map_or(0, |(_, width)| width),
         _ => 0,
     }
 }
 
-/// What a name in a query or cookie gets.
-pub(crate) fn keep_pairs(value: &[u8], names: &Names, separator: u8, mut keep: impl FnMut(Range<usize>)) {
-    let mut at = mark(value);
-    for pair in value.get(at..).unwrap_or_default().split(|byte| *byte == separator) {
+/// Ends a pair of a query, plain or escaped, and how wide it is. What a server would read as a separator is one, and so is
+/// what would start another query: when in doubt, the rest is another name that nobody decided about.
+fn separator(tail: &[u8], query: bool) -> Option<usize> {
+    match tail {
+        [b';', ..] => Some(1),
+        [b'&' | b'?' | b'#', ..] if query => Some(1),
+        [b'%', b'2', b'6', ..] | [b'%', b'3', b'B' | b'b' | b'F' | b'f', ..] | [b'%', b'2', b'3', ..] if query => Some(3),
+        [b'\\', ..] => escape_of(tail).filter(|(byte, _)| *byte == b';' || (query && matches!(byte, b'&' | b'?' | b'#'))).map(|(_, width)| width),
+        _ => None,
+    }
+}
+
+/// Calls back with every pair whose name stays.
+pub(crate) fn keep_pairs(value: &[u8], names: &Names, query: bool, mut keep: impl FnMut(Range<usize>)) {
+    let mut at = if query { mark(value) } else { 0 };
+    while at < value.len() {
+        let rest = value.get(at..).unwrap_or_default();
+        let stop = (0..rest.len()).find_map(|end| separator(rest.get(end..).unwrap_or_default(), query).map(|width| (end, width)));
+        let (len, width) = stop.unwrap_or((rest.len(), 0));
+        let pair = rest.get(..len).unwrap_or_default();
         let blanks = pair.iter().take_while(|byte| **byte == b' ').count();
         let trimmed = pair.get(blanks..).unwrap_or_default();
         let name = trimmed.iter().position(|byte| *byte == b'=').map_or(trimmed, |end| trimmed.get(..end).unwrap_or_default());
         if !trimmed.is_empty() && names.decide(name) == Simple::Keep {
-            keep(at + blanks..at + pair.len());
+            keep(at + blanks..at + len);
         }
-        at += pair.len() + 1;
+        at += len + width.max(1);
     }
 }
 
@@ -103,14 +121,16 @@ mod tests {
     #[test]
     fn pairs_stay_by_name() {
         let names = Names { default: Simple::Drop, names: BTreeMap::from([("page".to_owned(), Simple::Keep)]) };
-        let show = |value: &str, separator: u8| {
+        let show = |value: &str, query: bool| {
             let mut kept = Vec::new();
-            keep_pairs(value.as_bytes(), &names, separator, |range| kept.push(value[range].to_owned()));
+            keep_pairs(value.as_bytes(), &names, query, |range| kept.push(value[range].to_owned()));
             kept.join("&")
         };
-        assert_eq!(show("?id=1&page=2&x&Page=3", b'&'), "page=2&Page=3");
-        assert_eq!(show("page=2", b'&'), "page=2");
-        assert_eq!(show("%3Fid=1&page=2", b'&'), "page=2");
-        assert_eq!(show("a=1; page=x; b", b';'), "page=x");
+        assert_eq!(show("?id=1&page=2&x&Page=3", true), "page=2&Page=3");
+        assert_eq!(show("page=2", true), "page=2");
+        assert_eq!(show("%3Fid=1&page=2", true), "page=2");
+        assert_eq!(show("a=1; page=x; b", false), "page=x");
+        assert_eq!(show(r"?page=1\u0026email=a", true), "page=1");
+        assert_eq!(show("?page=1%26email=a;id=2?x#y", true), "page=1");
     }
 }

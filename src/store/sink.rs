@@ -1,12 +1,13 @@
 //! Clean bytes out: encoded in independent frames, appended under a lock.
 
+use super::source::Codec;
 use super::{Cause, StoreError};
 use crate::scrub::{Clean, Quarantined};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Clean bytes that one compressed frame holds, unless the input pauses.
@@ -84,6 +85,9 @@ pub struct Sink {
     path: PathBuf,
     /// A file of our own: several writers may append to it.
     shared: bool,
+    /// The file ends in the middle of a line, from an input that did: the next line begins on a line of its own.
+    heal: bool,
+    /// Bytes that the file has taken.
     written: u64,
 }
 
@@ -103,23 +107,48 @@ impl Sink {
             return Err(refused(path, "compressed bytes do not belong on a terminal", "name a file with -o, or send the output to one"));
         }
         let file = stdout.as_fd().try_clone_to_owned().map_err(StoreError::io("open", path))?;
-        Self::checked(File::from(file), path, false)
+        Self::checked(File::from(file), path, false, false)
     }
 
-    /// A file: made with mode 0640 if it is not there, else appended to.
-    pub fn append(path: &Path) -> Result<Self, StoreError> {
-        Self::checked(open_append(path, 0o640)?, path, true)
+    /// A file: made with mode 0640 if it is not there, else appended to. Refuses one that is compressed in another way.
+    pub fn append(path: &Path, compress: Compress) -> Result<Self, StoreError> {
+        let file = open_append(path, 0o640)?;
+        let (codec, whole) = ends(&file).map_err(StoreError::io("read", path))?;
+        let expected = match compress {
+            Compress::None => Codec::Plain,
+            Compress::Gzip(_) => Codec::Gzip,
+            Compress::Zstd(_) => Codec::Zstd,
+        };
+        if codec.is_some_and(|codec| codec != expected) {
+            return Err(refused(path, "the file is compressed in another way than what would be appended", "name another file, or choose the same --compress"));
+        }
+        Self::checked(file, path, true, compress == Compress::None && !whole)
+    }
+
+    /// Whether it is a file to which others may append.
+    pub const fn is_appended(&self) -> bool {
+        self.shared
+    }
+
+    /// Bytes that it has taken so far.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether the quarantine would write into this output.
+    pub fn is_quarantine(&self, quarantine: &Quarantine) -> bool {
+        identity(&self.file).is_some_and(|own| identity(&quarantine.file) == Some(own))
     }
 
     /// Refuses a file that is the input as well.
-    fn checked(file: File, path: &Path, shared: bool) -> Result<Self, StoreError> {
+    fn checked(file: File, path: &Path, shared: bool, heal: bool) -> Result<Self, StoreError> {
         if let (Ok(output), Ok(input)) = (file.metadata(), rustix::fs::fstat(io::stdin()))
             && output.is_file()
             && (output.dev(), output.ino()) == (input.st_dev, input.st_ino)
         {
             return Err(refused(path, "the output is the input", "name another file; a raw log is never overwritten"));
         }
-        Ok(Self { file, path: path.to_owned(), shared, written: 0 })
+        Ok(Self { file, path: path.to_owned(), shared, heal, written: 0 })
     }
 
     /// Writes plain clean lines.
@@ -140,7 +169,13 @@ impl Sink {
         let failed = StoreError::io("write", &self.path);
         let result = if self.shared {
             flock(&self.file, FlockOperation::LockExclusive).map_err(io::Error::from).and_then(|()| {
-                let written = self.file.write_all(bytes);
+                let before = self.file.metadata().ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
+                let healed = if std::mem::take(&mut self.heal) { self.file.write_all(b"\n") } else { Ok(()) };
+                let written = healed.and_then(|()| self.file.write_all(bytes));
+                // Half a line or half a frame would spoil what is appended later.
+                if let (Err(_), Some(len)) = (&written, before) {
+                    self.file.set_len(len)?;
+                }
                 flock(&self.file, FlockOperation::Unlock).map_err(io::Error::from).and(written)
             })
         } else {
@@ -183,6 +218,23 @@ impl Quarantine {
     }
 }
 
+fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// How a file is compressed, unless it is empty or no regular file, and whether it ends with a line's end.
+fn ends(file: &File) -> io::Result<(Option<Codec>, bool)> {
+    let len = file.metadata().map(|meta| if meta.is_file() { meta.len() } else { 0 })?;
+    if len == 0 {
+        return Ok((None, true));
+    }
+    let mut head = [0; 6];
+    let count = file.read_at(&mut head, 0)?;
+    let mut last = [0];
+    file.read_exact_at(&mut last, len - 1)?;
+    Ok((Some(Codec::sniff(head.get(..count).unwrap_or_default())), last == *b"\n"))
+}
+
 fn refused(path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
     StoreError { verb: "open", path: path.to_owned(), cause: Cause::Refused { why, remedy } }
 }
@@ -201,7 +253,10 @@ pub fn file_at(pattern: &Path, moment: jiff::Timestamp) -> PathBuf {
 
 /// Opens for appending; the mode holds from the first byte.
 fn open_append(path: &Path, mode: u32) -> Result<File, StoreError> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::from_raw_mode(mode)).map_err(|errno| StoreError::io("open", path)(errno.into()))?;
+    // Reading is for the head and the last byte; a pipe or a device may allow writing alone.
+    let flags = OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+    let regular = std::fs::metadata(path).map_or(true, |meta| meta.is_file());
+    let access = if regular { OFlags::RDWR } else { OFlags::WRONLY };
+    let file = open(path, flags | access, Mode::from_raw_mode(mode)).map_err(|errno| StoreError::io("open", path)(errno.into()))?;
     Ok(File::from(file))
 }

@@ -293,3 +293,14 @@ fn the_manual_and_the_completions_are_written() {
     let version = logfade(&["--version"]).run(b"").expect_code(0).stdout.clone();
     assert_eq!(lines(&version).len(), 1);
 }
+
+/// What was remembered for one field must not be used for another that has a different action.
+#[test]
+fn two_address_fields_keep_their_own_actions() {
+    let dir = Dir::new();
+    let policy = dir.file("p.toml", b"client_addr = \"truncate/24,64\"\nproxied_addr = \"black-marker\"\nother = \"keep\"\n");
+    let format = "nginx:$remote_addr $http_x_forwarded_for $status";
+    let line = "2001:db8:1:2:3:4:5:6 2001:db8:1:2:3:4:5:6 200\n";
+    let outcome = pipe(&["--format", format, "--policy", &policy], line.repeat(3).as_bytes());
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "2001:db8:1:2:: :: 200\n".repeat(3));
+}

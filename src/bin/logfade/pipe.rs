@@ -4,7 +4,7 @@ use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::{Outcome, report, show};
-use logfade::run::pipe::{PipeJob, Target, pipe};
+use logfade::run::pipe::{PipeJob, Target, open, pipe};
 use logfade::scrub;
 use logfade::store::sink::{Quarantine, Sink, is_pattern};
 use logfade::store::source::{Source, Stop};
@@ -29,8 +29,14 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     };
     let target = match &typed.output_file {
         Some(path) if is_pattern(path) => Target::Dated(path.clone(), now()),
-        Some(path) => Target::One(Sink::append(path)?),
-        None => Target::One(Sink::stdout(typed.compress)?),
+        Some(path) => Target::One(open(path, typed.compress, quarantine.as_ref())?),
+        None => {
+            let sink = Sink::stdout(typed.compress)?;
+            if quarantine.as_ref().is_some_and(|quarantine| sink.is_quarantine(quarantine)) {
+                return Err(Complaint::usage("the output is the quarantine", "name two files: raw lines have no place among clean ones"));
+            }
+            Target::One(sink)
+        }
     };
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(2));
     let max_line = typed.max_line as usize;
@@ -65,6 +71,12 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         (false, false) => writeln!(stderr, "logfade: {}", report::line(&done, took)),
     };
     drop(said);
+    if done.format.is_none() && done.tally.rejected > 0 && !args.quiet && !args.json {
+        drop(writeln!(
+            stderr,
+            "warning: no format was recognised, so nothing but times, methods and status codes was kept\nname the format with --format; `logfade explain` shows what it makes of your log"
+        ));
+    }
     let complaint = error.map(Complaint::from);
     if let Some(complaint) = &complaint {
         drop(stderr);

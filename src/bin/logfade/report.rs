@@ -15,7 +15,7 @@ pub(crate) fn json(report: &PipeReport, took: Duration) -> Value {
         "rejected": tally.rejected,
         "excluded": tally.excluded,
         "written": tally.written,
-        "lost": 0,
+        "lost": report.lost,
         "reasons": tally.reasons(),
         "masked": tally.masked,
         "bytes_in": report.bytes_in,
