@@ -26,6 +26,7 @@ mod suite {
     pub mod families;
     mod formats;
     mod identity;
+    mod lane;
     mod limits;
     mod mangle;
     pub mod oracle;

@@ -58,7 +58,7 @@ pub fn shape(value: &[u8]) -> Option<Shape> {
 
 /// `10/Oct/2000:13:55:36 -0700`, eight bytes at a time; that the clock is one is for [`instant`] to say.
 #[inline]
-pub(super) fn is_clf(value: &[u8; 26]) -> bool {
+pub(crate) fn is_clf(value: &[u8; 26]) -> bool {
     let [a, b, c, tail @ ..] = [word(value, 0), word(value, 8), word(value, 16), word(value, 18)];
     const FIRST: Masks = Masks::of(b"dd/aaa/d");
     const SECOND: Masks = Masks::of(b"ddd:dd:d");

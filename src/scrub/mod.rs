@@ -11,6 +11,7 @@ mod agent;
 mod clean;
 mod ecs;
 mod explain;
+mod lane;
 mod memo;
 mod policy;
 mod reject;

@@ -3,6 +3,7 @@
 use super::act::Act;
 use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
+use super::lane::Lane;
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use super::{ecs, reject};
@@ -80,6 +81,7 @@ pub struct Scrubber {
     record: ecs::Record,
     moments: bool,
     moment: Option<Timestamp>,
+    lane: Option<Lane>,
 }
 
 /// How a line was recognised.
@@ -108,6 +110,7 @@ impl Scrubber {
             record: ecs::Record::default(),
             moments: settings.moments,
             moment: None,
+            lane: settings.formats.first().filter(|_| settings.output == Output::Same && !settings.moments).and_then(|format| Lane::new(format, &settings.policy)),
         }
     }
 
@@ -160,6 +163,12 @@ impl Scrubber {
             return;
         }
         let start = clean.len();
+        if line.len() <= self.max_line && self.lane.as_ref().is_some_and(|lane| lane.line(line, &mut self.tools, clean, tally)) {
+            clean.put(ending);
+            tally.clean += 1;
+            tally.written += 1;
+            return;
+        }
         match self.scrub(line, clean, tally) {
             Ok(()) => {
                 // What `--output json` has nothing to say about (directives) leaves no line.

@@ -50,7 +50,7 @@ pub(crate) struct Tools {
     /// The value without its escapes.
     decoded: Vec<u8>,
     agents: Agents,
-    /// What became of agents and referrers, and of addresses, paths and hosts.
+    /// What became of agents, referrers and addresses, and of paths.
     memo: [Memo; 2],
     residual: Residual,
     tokens: Tokens,
@@ -222,8 +222,8 @@ impl Tools {
         {
             return Some(self.one(act, &endpoint));
         }
-        let hash = self.memo[1].hash(kind, bytes);
-        if let Some(piece) = self.memo[1].find(hash, bytes) {
+        let hash = self.memo[0].hash(kind, bytes);
+        if let Some(piece) = self.memo[0].find(hash, bytes) {
             self.piece.extend_from_slice(piece);
             return Some(Edit::Piece);
         }
@@ -232,7 +232,7 @@ impl Tools {
             None => self.coded_address(act, bytes),
         };
         if edit == Some(Edit::Piece) {
-            self.memo[1].keep(hash, bytes, &self.piece);
+            self.memo[0].keep(hash, bytes, &self.piece);
         }
         edit
     }
@@ -310,6 +310,12 @@ impl Tools {
 
     fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
         self.piece.clear();
+        // What an origin and a site are stands in front of the path: a key of a few bytes that often comes again.
+        let front = match act {
+            Act::Origin | Act::Site => bytes.get(8..).and_then(|rest| memchr::memchr(b'/', rest)).and_then(|at| bytes.get(..at + 9)),
+            _ => None,
+        };
+        let bytes = front.unwrap_or(bytes);
         let hash = self.memo[0].hash(REFERRER, bytes);
         if let Some(piece) = self.memo[0].find(hash, bytes) {
             self.piece.extend_from_slice(piece);
