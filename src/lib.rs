@@ -4,7 +4,7 @@
 //!
 //! | folder | what it holds | what it may touch |
 //! |---|---|---|
-//! | [`format`] | how a line is laid out: formats, spans, envelopes, detection | nothing: pure |
+//! | [`mod@format`] | how a line is laid out: formats, spans, envelopes, detection | nothing: pure |
 //! | [`scrub`] | the gate: policy, acts, the residual scan, [`scrub::Clean`] | `format`; pure |
 //! | [`store`] | the only folder that opens files: source, sink | `scrub` |
 //! | [`run`] | the verbs | `store`, `scrub`, `format` |

@@ -100,7 +100,7 @@ pub enum Reject {
 }
 
 impl Reject {
-    /// Every reason, in the order of [`Reject::index`].
+    /// Every reason, in the order of the tally's counts.
     pub const ALL: [Self; 8] = [
         Self::Mismatch(Mismatch::Layout),
         Self::Mismatch(Mismatch::Value),

@@ -19,6 +19,7 @@ pub(super) struct Lane {
 }
 
 /// Ends a path, or needs a closer look.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const STOPS: [bool; 256] = {
     let mut stops = [false; 256];
     let marks = b" ?#%\\\"";

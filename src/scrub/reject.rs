@@ -1,6 +1,6 @@
 //! A line that does not parse keeps its place: only tokens from an allow-list survive in it.
 
-use super::action::{Action, Precision};
+use super::action::Action;
 use super::clean::Reject;
 use super::time::{Degraded, degrade};
 use crate::format::time::shape;
@@ -81,12 +81,11 @@ fn is_moment(word: &[u8]) -> bool {
 
 /// A time as precise as the policy lets it be.
 fn moment(value: &[u8], time: &Action, out: &mut Vec<u8>) {
-    let precision = match time {
-        Action::Keep => return out.extend_from_slice(value),
-        Action::Precision(precision) => *precision,
-        _other => return out.push(b'-'),
-    };
-    match degrade(value, precision.max(Precision::Second), out) {
+    if *time == Action::Keep {
+        return out.extend_from_slice(value);
+    }
+    let Action::Precision(precision) = time else { return out.push(b'-') };
+    match degrade(value, *precision, out) {
         Degraded::Same => out.extend_from_slice(value),
         Degraded::Piece => {}
         Degraded::Unknown => out.push(b'-'),
@@ -97,6 +96,7 @@ fn moment(value: &[u8], time: &Action, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::format::Mismatch;
+    use crate::scrub::action::Precision;
 
     #[test]
     fn only_tokens_of_the_list_survive() {

@@ -311,10 +311,7 @@ impl Tools {
     fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
         self.piece.clear();
         // What an origin and a site are stands in front of the path: a key of a few bytes that often comes again.
-        let front = match act {
-            Act::Origin | Act::Site => bytes.get(8..).and_then(|rest| memchr::memchr(b'/', rest)).and_then(|at| bytes.get(..at + 9)),
-            _ => None,
-        };
+        let front = bytes.get(8..).filter(|_| matches!(act, Act::Origin | Act::Site)).and_then(|rest| memchr::memchr(b'/', rest)).and_then(|at| bytes.get(..at + 9));
         let bytes = front.unwrap_or(bytes);
         let hash = self.memo[0].hash(REFERRER, bytes);
         if let Some(piece) = self.memo[0].find(hash, bytes) {
