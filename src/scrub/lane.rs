@@ -1,24 +1,29 @@
-//! The common case of the commonest format in one pass: a `combined` line without identity and user, with an ordinary request.
+//! The common case of the commonest format in one pass: a `combined` line without identity, with an ordinary request.
 //!
 //! Whatever is out of the ordinary is left to the general way; both write the same bytes, and a test holds them to it.
+//! A value that was seen before is not looked at again: that it equals the one in the memo says all that is known of it.
 
-use super::act::Act;
+use super::act::{Act, AddressAct};
 use super::action::{Action, Precision};
 use super::clean::{Clean, Tally};
+use super::memo::Kept;
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use crate::format::{Field, Format, Text, time};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
-/// The acts of the four values that the lane works on; the others have to stay as they are.
+/// The acts of the values that the lane works on; the others have to stay as they are.
 pub(super) struct Lane {
+    /// Whether the last number of an IPv4 address becomes 0, whoever's it is.
+    last_octet: bool,
     address: Act,
+    user: Act,
     path: Act,
     referrer: Act,
     agent: Act,
 }
 
-/// Ends a path, or needs a closer look.
+/// Has no place in an ordinary path, or needs a closer look.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const STOPS: [bool; 256] = {
     let mut stops = [false; 256];
@@ -41,16 +46,21 @@ impl Lane {
             return None;
         }
         let act = |field| format.slots().iter().rev().find(|slot| slot.field == field && slot.name.is_empty()).map(|slot| Act::compile(slot, policy, format));
-        Some(Self { address: act(Field::ClientAddr)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? })
+        let address = act(Field::ClientAddr)?;
+        let last_octet = matches!(address, Act::Address(AddressAct::Truncate(24, _))) && policy.except().is_empty();
+        Some(Self { last_octet, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? })
     }
 
-    /// Writes the clean line without its end; false if the line is not the lane's, and then nothing is written.
+    /// Writes the clean line, with its end; false if the line is not the lane's, and then nothing is written.
     #[inline]
-    pub(super) fn line(&self, line: &[u8], tools: &mut Tools, clean: &mut Clean, tally: &mut Tally) -> bool {
-        let Some(cut) = cut(line) else { return false };
+    pub(super) fn line(&self, line: &[u8], whole: &[u8], tools: &mut Tools, (clean, tally): (&mut Clean, &mut Tally)) -> bool {
         let start = clean.len();
         let masked = tally.masked;
-        let done = self.write(line, &cut, tools, clean, tally).is_some();
+        let mut copy = Copy { line, from: 0, tools, clean, tally };
+        let done = match self.values(&mut copy) {
+            Some(()) => whole.get(copy.from..).map(|rest| clean.put(rest)).is_some(),
+            None => false,
+        };
         if !done {
             clean.rewind(start);
             tally.masked = masked;
@@ -59,100 +69,270 @@ impl Lane {
     }
 
     #[inline]
-    fn write(&self, line: &[u8], cut: &Cut, tools: &mut Tools, clean: &mut Clean, tally: &mut Tally) -> Option<()> {
-        let part = |from: usize, to: usize| line.get(from..to);
-        let mut value = |act: &Act, from: usize, to: usize, text: Text, clean: &mut Clean| -> Option<()> {
-            let (bytes, after) = line.get(from..)?.split_at_checked(to - from)?;
-            match tools.apply(act, Value { bytes, text, after, key: b"" }).ok()? {
-                Edit::Same => clean.put(bytes),
-                Edit::Gone => clean.put(b"-"),
-                Edit::Piece => clean.put(&tools.piece),
-                Edit::Masked => {
-                    tally.masked += tools.hits.len() as u64;
-                    let mut at = 0;
-                    for hit in &tools.hits {
-                        clean.put(bytes.get(at..hit.start)?);
-                        clean.put(b"-");
-                        at = hit.end;
-                    }
-                    clean.put(bytes.get(at..)?);
-                }
+    fn values(&self, copy: &mut Copy<'_>) -> Option<()> {
+        let line = copy.line;
+        let address = match dotted(line).filter(|_| self.last_octet) {
+            Some((third, end)) => {
+                copy.replace(third, end, b"0");
+                end
             }
-            Some(())
+            None => {
+                let end = memchr(b' ', line)?;
+                copy.apply(&self.address, 0, end, Text::Bare)?;
+                end
+            }
         };
-        value(&self.address, 0, cut.address, Text::Bare, clean)?;
-        clean.put(part(cut.address, cut.path)?);
-        value(&self.path, cut.path, cut.query, Text::Quoted, clean)?;
-        clean.put(part(cut.protocol, cut.referrer)?);
-        value(&self.referrer, cut.referrer, cut.agent - 3, Text::Quoted, clean)?;
-        clean.put(b"\" \"");
-        value(&self.agent, cut.agent, line.len() - 1, Text::Quoted, clean)?;
-        clean.put(b"\"");
+        let stamp = self.user(copy, address)?;
+        let (time, rest) = line.get(stamp..)?.split_first_chunk::<26>()?;
+        let method = match rest {
+            [b']', b' ', b'"', b'G', b'E', b'T', b' ', b'/', ..] => 3,
+            [b']', b' ', b'"', b'P', b'O', b'S', b'T', b' ', b'/', ..] | [b']', b' ', b'"', b'H', b'E', b'A', b'D', b' ', b'/', ..] => 4,
+            _ => return None,
+        };
+        if !time::is_clf(time) {
+            return None;
+        }
+        let quote = self.target(copy, stamp + 26 + 3 + method + 1)?;
+        let bytes = quote + 6;
+        let width = match line.get(bytes..)? {
+            [b'-', ..] => 1,
+            rest => rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|width| (1..20).contains(width))?,
+        };
+        let referrer = bytes + width + 2;
+        if line.get(bytes + width..referrer)? != b" \"" {
+            return None;
+        }
+        let end = self.referrer(copy, referrer)?;
+        match line.get(end - 1..)? {
+            [before, b'"', b' ', b'"', ..] if *before != b'\\' => self.agent(copy, end + 3),
+            _ => None,
+        }
+    }
+
+    /// Identity and user behind the address; where the time begins.
+    #[inline]
+    fn user(&self, copy: &mut Copy<'_>, address: usize) -> Option<usize> {
+        match copy.line.get(address..)? {
+            [b' ', b'-', b' ', b'-', b' ', b'[', ..] => Some(address + 6),
+            [b' ', b'-', b' ', rest @ ..] => {
+                let width = rest.iter().take(64).position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_' | b'@' | b'-')).filter(|width| *width > 0)?;
+                let start = address + 3;
+                copy.apply(&self.user, start, start + width, Text::Bare)?;
+                rest.get(width..)?.starts_with(b" [").then_some(start + width + 2)
+            }
+            _ => None,
+        }
+    }
+
+    /// Path, query and protocol; where the quote behind them is.
+    #[inline]
+    fn target(&self, copy: &mut Copy<'_>, path: usize) -> Option<usize> {
+        let line = copy.line;
+        let rest = line.get(path..)?;
+        let stop = memchr2(b'?', b'"', rest)?;
+        let asked = rest.get(stop) == Some(&b'?');
+        let quote = path + stop + if asked { memchr(b'"', rest.get(stop..)?)? } else { 0 };
+        let protocol = quote.checked_sub(9)?;
+        let end = if asked { path + stop } else { protocol };
+        match line.get(protocol..)? {
+            [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'"', b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..] if end <= protocol => {}
+            _ => return None,
+        }
+        let value = line.get(path..end)?;
+        let detect = matches!(self.path, Act::Detect);
+        if !detect || copy.tools.memos.recall(Kept::Path, value).is_none() {
+            if !is_ordinary(value) {
+                return None;
+            }
+            // What the lane keeps says more than what the general way keeps: each path is kept once.
+            let edit = if detect { copy.tools.detect(value) } else { copy.tools.apply(&self.path, Value { bytes: value, text: Text::Quoted, after: b"", key: b"" }).ok()? };
+            copy.write(edit, path, value)?;
+            if detect && edit == Edit::Same {
+                copy.tools.remember(Kept::Path, value, edit);
+            }
+        }
+        if asked {
+            copy.replace(end, protocol, b"");
+        }
+        Some(quote)
+    }
+
+    /// The referrer; where the quote behind it is.
+    #[inline]
+    fn referrer(&self, copy: &mut Copy<'_>, start: usize) -> Option<usize> {
+        let line = copy.line;
+        let rest = line.get(start..)?;
+        if rest.starts_with(b"-\"") {
+            return Some(start + 1);
+        }
+        // Most visitors come from the site itself.
+        if !copy.tools.origin.is_empty() && rest.starts_with(&copy.tools.origin) {
+            let behind = start + copy.tools.origin.len();
+            let end = behind + memchr(b'"', line.get(behind..)?)?;
+            copy.replace(behind, end, b"");
+            return Some(end);
+        }
+        // An origin ends with the first slash behind its scheme.
+        let front = match rest.get(8..).filter(|_| matches!(self.referrer, Act::Origin)) {
+            Some(behind) => memchr2(b'/', b'"', behind).filter(|at| behind.get(*at) == Some(&b'/')).and_then(|at| rest.get(..at + 9)),
+            None => None,
+        };
+        if let Some(front) = front
+            && copy.recalled(Kept::Origin, front, start).is_some()
+        {
+            if copy.from <= start {
+                copy.tools.origin.clear();
+                copy.tools.origin.extend_from_slice(front);
+            }
+            let behind = start + front.len();
+            let end = behind + memchr(b'"', line.get(behind..)?)?;
+            copy.replace(behind, end, b"");
+            return Some(end);
+        }
+        let end = start + memchr(b'"', rest)?;
+        let edit = copy.apply(&self.referrer, start, end, Text::Quoted)?;
+        if edit == Edit::Piece
+            && let Some(front) = front.filter(|front| start + front.len() <= end)
+        {
+            copy.tools.remember(Kept::Origin, front, edit);
+            if copy.tools.piece == front {
+                copy.tools.origin.clear();
+                copy.tools.origin.extend_from_slice(front);
+            }
+        }
+        Some(end)
+    }
+
+    /// The agent, which ends the line with its quote.
+    #[inline]
+    fn agent(&self, copy: &mut Copy<'_>, start: usize) -> Option<()> {
+        let end = copy.line.len().checked_sub(1)?;
+        let (value, quote) = copy.line.get(start..)?.split_at_checked(end.checked_sub(start)?)?;
+        if quote != b"\"" {
+            return None;
+        }
+        let family = matches!(self.agent, Act::Family);
+        if family && copy.recalled(Kept::Agent, value, start).is_some() {
+            return Some(());
+        }
+        if memchr(b'"', value).is_some() || value.last() == Some(&b'\\') {
+            return None;
+        }
+        let edit = copy.apply(&self.agent, start, end, Text::Quoted)?;
+        if family && edit == Edit::Piece {
+            copy.tools.remember(Kept::Agent, value, edit);
+        }
         Some(())
     }
 }
 
-/// Where the parts of a line begin or end.
-struct Cut {
-    /// End of the address.
-    address: usize,
-    path: usize,
-    /// End of the path.
-    query: usize,
-    /// The blank in front of the protocol.
-    protocol: usize,
-    referrer: usize,
-    agent: usize,
+/// A line on its way: what stays is copied in runs as long as they can be.
+struct Copy<'a> {
+    line: &'a [u8],
+    /// Where the run begins that has not been written yet.
+    from: usize,
+    tools: &'a mut Tools,
+    clean: &'a mut Clean,
+    tally: &'a mut Tally,
 }
 
-#[inline]
-#[expect(clippy::indexing_slicing, reason = "a table of 256 entries is indexed by a byte")]
-fn cut(line: &[u8]) -> Option<Cut> {
-    let address = memchr(b' ', line)?;
-    let (front, rest) = line.get(address..)?.split_first_chunk::<6>()?;
-    let (stamp, rest) = rest.split_first_chunk::<26>()?;
-    if front != b" - - [" || !time::is_clf(stamp) {
-        return None;
-    }
-    let method = match rest {
-        [b']', b' ', b'"', b'G', b'E', b'T', b' ', b'/', ..] => 3,
-        [b']', b' ', b'"', b'P', b'O', b'S', b'T', b' ', b'/', ..] | [b']', b' ', b'"', b'H', b'E', b'A', b'D', b' ', b'/', ..] => 4,
-        _ => return None,
-    };
-    let path = address + 6 + 26 + 3 + method + 1;
-    let mut query = path + 1;
-    if line.get(query) == Some(&b'/') {
-        return None;
-    }
-    loop {
-        query += line.get(query..)?.iter().position(|byte| STOPS[*byte as usize])?;
-        match line.get(query..)? {
-            // A percent sign that hides a mark is for the general way.
-            [b'%', b'2', b'5' | b'3', ..] | [b'%', b'3', b'F' | b'f', ..] => return None,
-            [b'%', ..] => query += 1,
-            [b' ' | b'?' | b'#', ..] => break,
-            _ => return None,
+impl Copy<'_> {
+    /// Writes `with` in the place of `start..end`.
+    #[inline]
+    fn replace(&mut self, start: usize, end: usize, with: &[u8]) {
+        if let Some(run) = self.line.get(self.from..start) {
+            self.clean.put(run);
+            self.clean.put(with);
+            self.from = end;
         }
     }
-    let quote = if line.get(query) == Some(&b' ') { query + 9 } else { query + memchr(b'"', line.get(query..)?)? };
-    let protocol = quote.checked_sub(9).filter(|at| *at >= query)?;
-    match line.get(protocol..)? {
-        [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'"', b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..] => {}
-        _ => return None,
+
+    /// Writes what is kept for the value at `start` in its place, if anything is.
+    #[inline]
+    fn recalled(&mut self, kept: Kept, value: &[u8], start: usize) -> Option<()> {
+        let result = self.tools.memos.recall(kept, value)?;
+        // Nothing is kept for what is written as it came.
+        if !result.is_empty() {
+            self.clean.put(self.line.get(self.from..start)?);
+            self.clean.put(result);
+            self.from = start + value.len();
+        }
+        Some(())
     }
-    let bytes = quote + 6;
-    let width = match line.get(bytes..)? {
-        [b'-', ..] => 1,
-        rest => rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|width| (1..20).contains(width))?,
-    };
-    let (front, rest) = line.get(bytes + width..)?.split_first_chunk::<2>()?;
-    let referrer = bytes + width + 2;
-    let end = memchr(b'"', rest)?;
-    let agent = referrer + end + 3;
-    let (_, behind) = rest.split_at_checked(end)?;
-    if front != b" \"" || !behind.starts_with(b"\" \"") || line.get(referrer + end - 1) == Some(&b'\\') {
-        return None;
+
+    fn apply(&mut self, act: &Act, start: usize, end: usize, text: Text) -> Option<Edit> {
+        let (bytes, after) = self.line.get(start..)?.split_at_checked(end - start)?;
+        let edit = self.tools.apply(act, Value { bytes, text, after, key: b"" }).ok()?;
+        self.write(edit, start, bytes)?;
+        Some(edit)
     }
-    let last = agent + memchr(b'"', line.get(agent..)?)?;
-    (last + 1 == line.len() && line.get(last - 1) != Some(&b'\\')).then_some(Cut { address, path, query, protocol, referrer, agent })
+
+    /// Writes what became of the value at `start`.
+    fn write(&mut self, edit: Edit, start: usize, bytes: &[u8]) -> Option<()> {
+        let run = self.line.get(self.from..start)?;
+        match edit {
+            Edit::Same => return Some(()),
+            Edit::Gone => {
+                self.clean.put(run);
+                self.clean.put(b"-");
+            }
+            Edit::Piece => {
+                self.clean.put(run);
+                self.clean.put(&self.tools.piece);
+            }
+            Edit::Masked => {
+                self.tally.masked += self.tools.hits.len() as u64;
+                self.clean.put(run);
+                let mut at = 0;
+                for hit in &self.tools.hits {
+                    self.clean.put(bytes.get(at..hit.start)?);
+                    self.clean.put(b"-");
+                    at = hit.end;
+                }
+                self.clean.put(bytes.get(at..)?);
+            }
+        }
+        self.from = start + bytes.len();
+        Some(())
+    }
+}
+
+/// A path without marks that end it or hide one.
+#[expect(clippy::indexing_slicing, reason = "a table of 256 entries is indexed by a byte")]
+fn is_ordinary(path: &[u8]) -> bool {
+    let mut rest = path;
+    if rest.starts_with(b"//") {
+        return false;
+    }
+    while let Some(at) = rest.iter().position(|byte| STOPS[*byte as usize]) {
+        match rest.get(at..) {
+            // A percent sign that hides a mark is for the general way.
+            Some([b'%', b'2', b'5' | b'3', ..] | [b'%', b'3', b'F' | b'f', ..]) => return false,
+            Some([b'%', behind @ ..]) => rest = behind,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Where the fourth number of an IPv4 address begins and ends that a blank follows; `None` for every other way to write one.
+#[inline]
+fn dotted(line: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 0;
+    for turn in 0..4 {
+        let last = if turn == 3 { b' ' } else { b'.' };
+        let width = match line.get(at..at + 4)? {
+            [b'0'..=b'9', end, ..] if *end == last => 1,
+            [b'1'..=b'9', b'0'..=b'9', end, _] if *end == last => 2,
+            [b'1', b'0'..=b'9', b'0'..=b'9', end] if *end == last => 3,
+            [b'2', b'0'..=b'4', b'0'..=b'9', end] if *end == last => 3,
+            [b'2', b'5', b'0'..=b'5', end] if *end == last => 3,
+            _ => return None,
+        };
+        if turn == 3 {
+            return Some((at, at + width));
+        }
+        at += width + 1;
+    }
+    None
 }

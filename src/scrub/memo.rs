@@ -9,95 +9,155 @@ const VALUE_BYTES_MAX: usize = 512;
 
 /// Values and results, one behind the other; when it is full, again from the front.
 const RING_BYTES: usize = 1 << 20;
-/// Pairs of slots that a value may be in.
-const PAIRS: usize = 1 << 12;
+/// Places that a value may be in: one cache line.
+const WAYS: usize = 8;
+const SETS: usize = 1 << 11;
+/// After so many bytes everything is forgotten, so that `Set::at` never means another place than the one it was written for.
+const EPOCH_BYTES: u32 = 1 << 31;
+
+/// What became of values; each has room of its own, so that many addresses do not drive a few agents out.
+#[derive(Default)]
+pub(crate) struct Memos {
+    pub(super) addresses: Memo,
+    pub(super) paths: Memo,
+    pub(super) referrers: Memo,
+    pub(super) agents: Memo,
+}
+
+/// What the lane keeps: of values that hold no quote and, of paths, no mark that asks for a closer look.
+#[derive(Clone, Copy)]
+pub(crate) enum Kept {
+    Path,
+    Origin,
+    Agent,
+}
+
+/// The kind of the lane's values.
+const LANE: u8 = 8;
+
+impl Memos {
+    /// What the lane keeps for a value.
+    #[inline]
+    pub(super) fn recall(&self, kept: Kept, value: &[u8]) -> Option<&[u8]> {
+        let memo = match kept {
+            Kept::Path => &self.paths,
+            Kept::Origin => &self.referrers,
+            Kept::Agent => &self.agents,
+        };
+        memo.find(memo.hash(LANE, value), value)
+    }
+
+    pub(super) fn remember(&mut self, kept: Kept, value: &[u8], result: &[u8]) {
+        let memo = match kept {
+            Kept::Path => &mut self.paths,
+            Kept::Origin => &mut self.referrers,
+            Kept::Agent => &mut self.agents,
+        };
+        memo.keep(memo.hash(LANE, value), value, result);
+    }
+}
 
 /// What remembers; memory is taken with the first value.
 #[derive(Default)]
 pub(super) struct Memo {
     hasher: RandomState,
-    pairs: Box<[[Slot; 2]]>,
+    sets: Box<[Set]>,
     ring: Box<[u8]>,
-    /// Bytes ever written, skipped ones included.
-    head: u64,
+    /// Bytes written in this epoch, skipped ones included.
+    head: u32,
 }
 
-/// Where a value and, behind it, its result are.
+/// The newest first. Where a value is; behind it are the length of its result, in two bytes, and the result.
 #[derive(Clone, Copy, Default)]
-struct Slot {
+#[repr(align(64))]
+struct Set {
+    /// Length and part of the hash: see [`tag`].
+    tags: [u32; WAYS],
     /// `head` when they were written.
-    at: u64,
-    tag: u32,
-    value_len: u16,
-    result_len: u16,
+    at: [u32; WAYS],
+}
+
+impl Set {
+    /// The newest place with this tag. All are compared before one is chosen, as nobody could guess which one it will be.
+    #[inline]
+    fn at(&self, tag: u32) -> Option<u32> {
+        let (mut at, mut found) = (0, false);
+        for (kept, place) in self.tags.iter().zip(&self.at).rev() {
+            at = if *kept == tag { *place } else { at };
+            found |= *kept == tag;
+        }
+        found.then_some(at)
+    }
 }
 
 impl Memo {
-    /// The hash of a value of a kind; kinds are worked on differently, so their results are kept apart.
+    /// The hash of a value of a kind; kinds are worked on differently, so their results are kept apart: for one value, two
+    /// kinds never have the same tag.
     #[inline]
     pub(super) fn hash(&self, kind: u8, value: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(value);
-        hasher.finish() & !0xff_0000_0000 | u64::from(kind) << 32
+        hasher.finish() ^ u64::from(kind) << 48
     }
 
     /// The result that was kept for `value`.
     #[inline]
     pub(super) fn find(&self, hash: u64, value: &[u8]) -> Option<&[u8]> {
-        let pair = self.pairs.get(pair(hash))?;
-        pair.iter().find_map(|slot| {
-            if slot.tag != tag(hash) || usize::from(slot.value_len) != value.len() {
-                return None;
-            }
-            if self.head - slot.at > RING_BYTES as u64 {
-                return None;
-            }
-            let from = (slot.at % RING_BYTES as u64) as usize;
-            let (kept, behind) = self.ring.get(from..)?.split_at_checked(value.len())?;
-            if kept != value {
-                return None;
-            }
-            behind.get(..usize::from(slot.result_len))
-        })
+        let at = self.sets.get(set(hash))?.at(tag(hash, value.len()))?;
+        if self.head - at > RING_BYTES as u32 {
+            return None;
+        }
+        let (kept, behind) = self.ring.get(at as usize % RING_BYTES..)?.split_at_checked(value.len())?;
+        if kept != value || value.is_empty() {
+            return None;
+        }
+        let (len, behind) = behind.split_first_chunk()?;
+        behind.get(..usize::from(u16::from_ne_bytes(*len)))
     }
 
     /// Keeps `result` for `value`, if neither is too long.
     pub(super) fn keep(&mut self, hash: u64, value: &[u8], result: &[u8]) {
-        let len = value.len() + result.len();
-        if value.len() > VALUE_BYTES_MAX {
+        let len = value.len() + 2 + result.len();
+        if value.is_empty() || value.len() > VALUE_BYTES_MAX || len > RING_BYTES / 2 {
             return;
         }
-        let (Ok(value_len), Ok(result_len)) = (u16::try_from(value.len()), u16::try_from(result.len())) else {
-            return;
-        };
+        let Ok(result_len) = u16::try_from(result.len()) else { return };
         if self.ring.is_empty() {
             self.ring = vec![0; RING_BYTES].into_boxed_slice();
-            self.pairs = vec![[Slot::default(); 2]; PAIRS].into_boxed_slice();
+            self.sets = vec![Set::default(); SETS].into_boxed_slice();
         }
-        let mut from = (self.head % RING_BYTES as u64) as usize;
+        if self.head >= EPOCH_BYTES {
+            self.head = 0;
+            self.sets.fill(Set::default());
+        }
+        let mut from = self.head as usize % RING_BYTES;
         if from + len > RING_BYTES {
-            self.head += (RING_BYTES - from) as u64;
+            self.head += (RING_BYTES - from) as u32;
             from = 0;
         }
-        let (Some(room), Some(pair)) = (self.ring.get_mut(from..from + len), self.pairs.get_mut(pair(hash))) else {
+        let (Some(room), Some(set)) = (self.ring.get_mut(from..from + len), self.sets.get_mut(set(hash))) else {
             return;
         };
-        let (value_room, result_room) = room.split_at_mut(value.len());
+        let (value_room, room) = room.split_at_mut(value.len());
+        let (len_room, result_room) = room.split_at_mut(2);
         value_room.copy_from_slice(value);
+        len_room.copy_from_slice(&result_len.to_ne_bytes());
         result_room.copy_from_slice(result);
-        let [newer, older] = pair;
-        *older = *newer;
-        *newer = Slot { at: self.head, tag: tag(hash), value_len, result_len };
-        self.head += len as u64;
+        set.tags.rotate_right(1);
+        set.at.rotate_right(1);
+        set.tags[0] = tag(hash, value.len());
+        set.at[0] = self.head;
+        self.head += len as u32;
     }
 }
 
-fn pair(hash: u64) -> usize {
-    hash as usize % PAIRS
+const fn set(hash: u64) -> usize {
+    hash as usize % SETS
 }
 
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
+/// Not 0 for a value of any length but 0, so that an empty place has a tag of its own.
+const fn tag(hash: u64, value_len: usize) -> u32 {
+    ((hash >> 32) as u32) & 0xffff_0000 | value_len as u32 & 0xffff
 }
 
 #[cfg(test)]
@@ -129,9 +189,13 @@ mod tests {
         let mut seen = Memo::default();
         seen.keep(7, b"one", b"1");
         seen.keep(7, b"two", b"2");
-        assert_eq!(seen.find(7, b"one"), Some(&b"1"[..]));
+        assert_eq!(seen.find(7, b"one"), None);
         assert_eq!(seen.find(7, b"two"), Some(&b"2"[..]));
-        seen.keep(7, b"six", b"6");
+        seen.keep(7, b"three", b"3");
+        assert_eq!(seen.find(7, b"two"), Some(&b"2"[..]));
+        for number in 0..WAYS {
+            seen.keep(7, format!("six {number}").as_bytes(), b"6");
+        }
         assert_eq!(seen.find(7, b"one"), None);
     }
 
@@ -153,6 +217,6 @@ mod tests {
             assert_eq!(find(&seen, &agent(number)), Some(&result(number)[..]));
         }
         assert_eq!(find(&seen, &agent(0)), None);
-        assert!(seen.ring.len() == RING_BYTES && seen.pairs.len() == PAIRS);
+        assert!(seen.ring.len() == RING_BYTES && seen.sets.len() == SETS);
     }
 }

@@ -163,8 +163,7 @@ impl Scrubber {
             return;
         }
         let start = clean.len();
-        if line.len() <= self.max_line && self.lane.as_ref().is_some_and(|lane| lane.line(line, &mut self.tools, clean, tally)) {
-            clean.put(ending);
+        if line.len() <= self.max_line && self.lane.as_ref().is_some_and(|lane| lane.line(line, whole, &mut self.tools, (&mut *clean, &mut *tally))) {
             tally.clean += 1;
             tally.written += 1;
             return;

@@ -5,7 +5,7 @@ use super::action::{Action, Names, Precision, Simple};
 use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
-use super::memo::Memo;
+use super::memo::{Kept, Memos};
 use super::policy::Policy;
 use super::residual::{Residual, Rules};
 use super::time::Degraded;
@@ -22,7 +22,6 @@ const REFERRER: u8 = 3;
 /// Reported addresses may have another action than the client's.
 const ADDRESSES: u8 = 4;
 const FAMILY: u8 = 16;
-
 /// Whether blanks are written as `%20` or `+`: an agent without any other.
 fn is_coded(bytes: &[u8]) -> bool {
     memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some()
@@ -50,8 +49,9 @@ pub(crate) struct Tools {
     /// The value without its escapes.
     decoded: Vec<u8>,
     agents: Agents,
-    /// What became of agents, referrers and addresses, and of paths.
-    memo: [Memo; 2],
+    pub memos: Memos,
+    /// The origin that the lane wrote last as it came, up to and with its slash.
+    pub origin: Vec<u8>,
     residual: Residual,
     tokens: Tokens,
     policy: Arc<Policy>,
@@ -80,7 +80,8 @@ impl Tools {
             hits: Vec::new(),
             decoded: Vec::new(),
             agents: Agents::new(),
-            memo: Default::default(),
+            memos: Memos::default(),
+            origin: Vec::new(),
             residual: Residual::default(),
             tokens: Tokens::default(),
             policy,
@@ -91,6 +92,12 @@ impl Tools {
 
     pub(crate) const fn policy(&self) -> &Arc<Policy> {
         &self.policy
+    }
+
+    /// Keeps what became of a value of the lane; nothing, where it stays as it is.
+    pub(crate) fn remember(&mut self, kept: Kept, value: &[u8], edit: Edit) {
+        let result: &[u8] = if edit == Edit::Piece && self.piece != value { &self.piece } else { b"" };
+        self.memos.remember(kept, value, result);
     }
 
     /// Applies an act; an error rejects the line.
@@ -124,17 +131,15 @@ impl Tools {
                 })
             }
             Act::Detect => {
-                let hash = self.memo[1].hash(DETECTED, bytes);
-                if self.memo[1].find(hash, bytes).is_some() {
+                let hash = self.memos.paths.hash(DETECTED, bytes);
+                if self.memos.paths.find(hash, bytes).is_some() {
                     return Ok(Edit::Same);
                 }
-                self.hits.clear();
-                let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
-                self.tokens.detect(bytes, &rules, &mut self.hits);
-                if self.hits.is_empty() {
-                    self.memo[1].keep(hash, bytes, b"");
+                let edit = self.detect(bytes);
+                if edit == Edit::Same {
+                    self.memos.paths.keep(hash, bytes, b"");
                 }
-                Ok(self.masked())
+                Ok(edit)
             }
             Act::Template => {
                 self.piece.clear();
@@ -183,6 +188,14 @@ impl Tools {
         if self.hits.is_empty() { Edit::Same } else { Edit::Masked }
     }
 
+    /// Masks what identifies somebody in a path.
+    pub(crate) fn detect(&mut self, bytes: &[u8]) -> Edit {
+        self.hits.clear();
+        let rules = Rules { addresses: self.addresses, emails: self.emails, except: self.policy.except(), versions: false };
+        self.tokens.detect(bytes, &rules, &mut self.hits);
+        self.masked()
+    }
+
     /// The residual scan of a value that stays.
     #[inline]
     fn scan(&mut self, bytes: &[u8], versions: bool) -> Edit {
@@ -222,8 +235,8 @@ impl Tools {
         {
             return Some(self.one(act, &endpoint));
         }
-        let hash = self.memo[0].hash(kind, bytes);
-        if let Some(piece) = self.memo[0].find(hash, bytes) {
+        let hash = self.memos.addresses.hash(kind, bytes);
+        if let Some(piece) = self.memos.addresses.find(hash, bytes) {
             self.piece.extend_from_slice(piece);
             return Some(Edit::Piece);
         }
@@ -232,7 +245,7 @@ impl Tools {
             None => self.coded_address(act, bytes),
         };
         if edit == Some(Edit::Piece) {
-            self.memo[0].keep(hash, bytes, &self.piece);
+            self.memos.addresses.keep(hash, bytes, &self.piece);
         }
         edit
     }
@@ -313,14 +326,14 @@ impl Tools {
         // What an origin and a site are stands in front of the path: a key of a few bytes that often comes again.
         let front = bytes.get(8..).filter(|_| matches!(act, Act::Origin | Act::Site)).and_then(|rest| memchr::memchr(b'/', rest)).and_then(|at| bytes.get(..at + 9));
         let bytes = front.unwrap_or(bytes);
-        let hash = self.memo[0].hash(REFERRER, bytes);
-        if let Some(piece) = self.memo[0].find(hash, bytes) {
+        let hash = self.memos.referrers.hash(REFERRER, bytes);
+        if let Some(piece) = self.memos.referrers.find(hash, bytes) {
             self.piece.extend_from_slice(piece);
             return Edit::Piece;
         }
         let edit = self.cut_referrer(act, bytes);
         if edit == Edit::Piece {
-            self.memo[0].keep(hash, bytes, &self.piece);
+            self.memos.referrers.keep(hash, bytes, &self.piece);
         }
         edit
     }
@@ -382,12 +395,12 @@ impl Tools {
     fn family(&mut self, value: Value<'_>) -> Edit {
         self.piece.clear();
         let bytes = value.bytes;
-        let hash = self.memo[0].hash(FAMILY + value.text as u8, bytes);
-        match self.memo[0].find(hash, bytes) {
+        let hash = self.memos.agents.hash(FAMILY + value.text as u8, bytes);
+        match self.memos.agents.find(hash, bytes) {
             Some(piece) => self.piece.extend_from_slice(piece),
             None => {
                 self.reduce(value);
-                self.memo[0].keep(hash, bytes, &self.piece);
+                self.memos.agents.keep(hash, bytes, &self.piece);
             }
         }
         // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
