@@ -36,4 +36,5 @@ mod suite {
     pub mod samples;
     pub mod support;
     mod vectors;
+    mod verify;
 }

@@ -1,3 +1,4 @@
 //! The verbs.
 
 pub mod pipe;
+pub mod verify;

@@ -1,5 +1,6 @@
 //! What was typed.
 
+use crate::verify::Verify;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use logfade::store::sink::Compress;
 use std::io::IsTerminal;
@@ -76,6 +77,8 @@ impl Color {
 pub(crate) enum Command {
     /// Filter: raw lines on stdin, clean lines on stdout
     Pipe(Pipe),
+    /// Whether an identifier of a raw file stands in its clean file
+    Verify(Verify),
     /// Which format each file has
     Detect(Detect),
     /// The named formats

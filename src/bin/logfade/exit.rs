@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Usage,
     /// Input or output failed; partly done.
     Io,
+    /// Refused: a leak was found.
+    Refused,
     /// Ended by this signal; what was written is whole.
     Signal(u8),
 }
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Rejects => 1,
             Exit::Usage => 2,
             Exit::Io => 3,
+            Exit::Refused => 4,
             Exit::Signal(signal) => 128 + signal,
         })
     }

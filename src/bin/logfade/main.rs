@@ -6,6 +6,7 @@ mod exit;
 mod pipe;
 mod report;
 mod show;
+mod verify;
 
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -18,6 +19,7 @@ fn main() -> std::process::ExitCode {
         _ if args.config.is_some() => show::no_configuration(&args),
         _ if args.config.is_some() || args.state.is_some() => show::no_configuration(&args),
         Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
+        Some(Command::Verify(ref verify)) => verify::run(&args, verify),
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
         Some(Command::Formats) => show::formats(&args),
         Some(Command::Policies(ref policies)) => show::policies(policies),

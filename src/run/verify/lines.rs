@@ -1,0 +1,138 @@
+//! The lines of one file, read once in bounded memory, with a short look ahead.
+
+use crate::store::StoreError;
+use crate::store::source::{BLOCK, Block, Filled, Source, Stop};
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// Bytes held for looking ahead; a line beyond them is not seen before its turn.
+const AHEAD: usize = 4 * 1024 * 1024;
+
+/// Stands for a line that is too long to be held: no format splits it, so that its clean form may say nothing of it.
+const TOO_LONG: &[u8] = b"\0\n";
+
+/// Lines in turn.
+pub(super) struct Lines {
+    source: Source,
+    block: Block,
+    buffer: Vec<u8>,
+    /// First byte of the next line.
+    at: usize,
+    /// Where lines end, newline included; the first is the next line's.
+    ends: VecDeque<usize>,
+    ended: bool,
+    /// Lines that were passed.
+    passed: u64,
+}
+
+impl Lines {
+    /// Opens a file in any codec.
+    pub(super) fn open(path: &Path, max_line: usize) -> Result<Self, StoreError> {
+        let source = Source::open(path, &Stop::default(), max_line)?;
+        Ok(Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0 })
+    }
+
+    /// Number of the next line, from 1.
+    pub(super) const fn number(&self) -> u64 {
+        self.passed + 1
+    }
+
+    /// Lines that were passed.
+    pub(super) const fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Makes the line `ahead` of the next one present; false if there is none, or none within reach.
+    #[inline]
+    pub(super) fn reach(&mut self, ahead: usize) -> Result<bool, StoreError> {
+        while self.ends.len() <= ahead && !self.ended && self.buffer.len() - self.at < AHEAD.max(BLOCK) {
+            self.more()?;
+        }
+        Ok(self.ends.len() > ahead)
+    }
+
+    /// The line `ahead` of the next one, without its end; empty unless [`Lines::reach`] said that it is there.
+    #[inline]
+    pub(super) fn line(&self, ahead: usize) -> &[u8] {
+        let start = match ahead.checked_sub(1) {
+            None => Some(self.at),
+            Some(before) => self.ends.get(before).copied(),
+        };
+        let end = self.ends.get(ahead).copied();
+        let line = start.zip(end).and_then(|(start, end)| self.buffer.get(start..end)).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// Goes on to the next line.
+    #[inline]
+    pub(super) fn pass(&mut self) {
+        if let Some(end) = self.ends.pop_front() {
+            self.at = end;
+            self.passed += 1;
+        }
+    }
+
+    fn more(&mut self) -> Result<(), StoreError> {
+        if self.at > 0 {
+            self.buffer.drain(..self.at);
+            self.ends.iter_mut().for_each(|end| *end -= self.at);
+            self.at = 0;
+        }
+        let filled = self.source.fill(&mut self.block, BLOCK)?;
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(self.block.as_bytes());
+        self.ends.extend(memchr::memchr_iter(b'\n', self.block.as_bytes()).map(|end| start + end + 1));
+        match filled {
+            Filled::Block | Filled::Pause => {}
+            Filled::TooLong => {
+                self.buffer.extend_from_slice(TOO_LONG);
+                self.ends.push_back(self.buffer.len());
+            }
+            Filled::End => {
+                self.ended = true;
+                // The last line may lack its end.
+                if self.buffer.len() > self.ends.back().copied().unwrap_or(0) {
+                    self.ends.push_back(self.buffer.len());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn lines_come_in_turn_and_may_be_seen_ahead() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"a\r\nbb\n\nlast").unwrap();
+        let mut lines = Lines::open(file.path(), 1024).unwrap();
+        assert!(lines.reach(3).unwrap() && !lines.reach(4).unwrap());
+        let seen: Vec<&[u8]> = (0..4).map(|ahead| lines.line(ahead)).collect();
+        assert_eq!(seen, [&b"a"[..], b"bb", b"", b"last"]);
+        lines.pass();
+        assert_eq!((lines.line(0), lines.number()), (&b"bb"[..], 2));
+        for _ in 0..3 {
+            lines.pass();
+        }
+        assert!(!lines.reach(0).unwrap());
+        assert_eq!(lines.passed(), 4);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_keeps_its_place() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[b"a\n".as_slice(), &[b'x'; 3_000_000], b"\nb\n"].concat()).unwrap();
+        let mut lines = Lines::open(file.path(), 1024 * 1024).unwrap();
+        let mut seen = Vec::new();
+        while lines.reach(0).unwrap() {
+            seen.push(lines.line(0).to_vec());
+            lines.pass();
+        }
+        assert_eq!(seen, [&b"a"[..], b"\0", b"b"]);
+    }
+}
