@@ -2,8 +2,9 @@
 //!
 //! Both files are read once, side by side. Each clean line is compared with its own record: it must be what some policy
 //! could have made of it, and no address, e-mail, name, user, query value, cookie, session or request id of the record may stand
-//! in it where the record's kept values do not have it. What a clean line holds that its record does not have is looked for in
-//! the whole raw file afterwards. Memory is bounded by the blocks that are read and by [`LISTED`](findings::LISTED) findings.
+//! in it where the record's kept values do not have it. What a clean line holds that its record does not have is noted as a
+//! keyed fingerprint and looked for in the whole raw file, which is read again once [`HELD`] of them wait, and at the end. So
+//! memory is bounded by the blocks that are read, by [`HELD`] fingerprints and by [`LISTED`] findings, whatever the files hold.
 
 mod address;
 mod compare;
@@ -19,7 +20,7 @@ mod record;
 mod rules;
 mod text;
 
-pub use findings::{LISTED, Leak};
+pub use findings::{HELD, LISTED, Leak};
 
 use crate::format::{Field, Format, detect};
 use crate::scrub::Policy;
@@ -31,6 +32,7 @@ use pairs::Walk;
 use rules::Rules;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Share of a sample that a format must split to be believed.
 const BELIEVED: f64 = 0.3;
@@ -53,6 +55,10 @@ pub struct VerifyJob {
     pub except: Vec<IpNet>,
     /// The longest line, in bytes.
     pub max_line: usize,
+    /// Fingerprints of unknown origin that are held before the raw file is read once more; usually [`HELD`].
+    pub held: usize,
+    /// Bytes of both files that were read so far, as they lie on the disk; for whoever watches.
+    pub progress: Arc<AtomicU64>,
 }
 
 /// What was found. Holds no bytes of a log.
@@ -95,18 +101,21 @@ pub fn verify(job: &VerifyJob) -> Result<VerifyReport, StoreError> {
     let rules = Rules::new(job.policy.clone(), &job.except);
     let mut walk = Walk::new(job, &rules, &formats, believed);
     let walked = walk.through(raw, clean)?;
-    let (mut findings, prefixes) = walk.end();
-    elsewhere::search(job, &mut findings)?;
+    let (mut findings, prefixes, reader) = walk.end();
     for deviation in prefixes.deviations(|field, four| rules.bits(field, four)) {
         let rest = deviation.count - deviation.lines.len() as u64;
         if deviation.foreign {
-            deviation.lines.iter().for_each(|line| findings.strangers.add((*line, deviation.field)));
+            for (line, addr) in deviation.lines {
+                findings.strangers.add((line, deviation.field));
+                findings.suspect_address(addr, line, Some(deviation.field));
+            }
             findings.strangers.count += rest;
         } else {
-            deviation.lines.iter().for_each(|line| findings.leak(*line, deviation.field, Some(deviation.field)));
+            deviation.lines.iter().for_each(|(line, _)| findings.leak(*line, deviation.field, Some(deviation.field)));
             findings.leaks.count += rest;
         }
     }
+    elsewhere::search(job, &rules, reader, &mut findings)?;
     Ok(report(name, walked, findings))
 }
 
@@ -147,4 +156,34 @@ fn formats(job: &VerifyJob, raw: &mut Lines) -> Result<Formats, StoreError> {
     // A table row says nothing about itself without its columns.
     let formats = ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect();
     Ok((formats, best, believed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(dir: &std::path::Path, raw: &str, clean: &str, held: usize) -> VerifyJob {
+        let (raw_path, clean_path) = (dir.join("raw"), dir.join("clean"));
+        std::fs::write(&raw_path, raw).unwrap();
+        std::fs::write(&clean_path, clean).unwrap();
+        VerifyJob { raw: raw_path, clean: clean_path, format: Format::parse("common").ok(), policy: None, except: Vec::new(), max_line: 1 << 20, held, progress: Arc::default() }
+    }
+
+    #[test]
+    fn the_bound_changes_the_work_and_not_the_findings() {
+        let line = |client: u32, path: &str| format!("203.0.113.{client} - - [10/Oct/2023:13:55:36 +0000] \"GET {path} HTTP/1.1\" 200 5\n");
+        let raw: String = (0..40).map(|number| line(number + 1, &format!("/shop?id=zebra{number}"))).collect();
+        // Each line names the query of another one.
+        let clean: String = (0..40).map(|number| line(0, &format!("/shop/zebra{}", 39 - number))).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let few = job(dir.path(), &raw, &clean, 30);
+        let rules = Rules::new(None, &[]);
+        let mut walk = Walk::new(&few, &rules, &formats(&few, &mut Lines::open(&few.raw, 1 << 20).unwrap()).unwrap().0, true);
+        walk.through(Lines::open(&few.raw, 1 << 20).unwrap(), Lines::open(&few.clean, 1 << 20).unwrap()).unwrap();
+        let (findings, ..) = walk.end();
+        assert!(findings.readings >= 2 && findings.suspects.count < 30 + 10, "read again {} times, {} held", findings.readings, findings.suspects.count);
+        let lines = |job: &VerifyJob| verify(job).unwrap().first_leaks.iter().map(|leak| leak.line).collect::<Vec<_>>();
+        assert_eq!(lines(&few), (1..=40).collect::<Vec<_>>());
+        assert_eq!(lines(&few), lines(&job(dir.path(), &raw, &clean, HELD)));
+    }
 }

@@ -360,3 +360,18 @@ fn two_writers_may_append_to_one_file() {
         assert_eq!((lines(&written).len(), whole), (2 * count, 2 * count), "{codec}");
     }
 }
+
+#[test]
+fn comparing_two_files_stays_small() {
+    let dir = Dir::new();
+    let raw = combined(40_000);
+    // Every line is wrong and full of words that its record does not have.
+    let text = String::from_utf8(raw.clone()).unwrap();
+    let wrong: String = text.lines().enumerate().map(|(number, line)| format!("{}\n", line.replace("/shop/", &format!("/a{number}/b{number}x/c{number}y/z-{number}/")))).collect();
+    let (raw, wrong, zipped) = (dir.file("raw", &raw), dir.file("wrong", wrong.as_bytes()), dir.file("raw.zst", &zstd::encode_all(&raw[..], 1).unwrap()));
+    for (clean, code) in [(&wrong, 4), (&zipped, 4)] {
+        let (outcome, peak) = with_peak(&["verify", "--json", &raw, clean], |_| Ok(()));
+        assert_eq!(outcome.code(), Some(code));
+        assert_small(peak, 32);
+    }
+}

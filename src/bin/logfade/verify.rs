@@ -5,13 +5,20 @@ use crate::exit::Exit;
 use crate::{Outcome, complain, show};
 use clap::Args as Group;
 use comfy_table::{Table, TableStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
-use logfade::run::verify::{LISTED, VerifyJob, VerifyReport, verify};
-use serde_json::json;
+use logfade::run::verify::{HELD, LISTED, Leak, VerifyJob, VerifyReport, verify};
+use logfade::store::StoreError;
+use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Findings of each kind that are shown to people.
+const SHOWN: usize = 20;
 
 /// `logfade verify`
 #[derive(Debug, Group)]
@@ -31,7 +38,8 @@ pub(crate) struct Verify {
     /// A name from `logfade formats`, nginx:LOG_FORMAT, apache:LOGFORMAT, or auto
     #[arg(long, default_value = "auto", value_name = "F")]
     pub(crate) format: String,
-    /// The policy that made CLEAN: what it keeps is no leak, what it drops must be gone
+    /// The policy that made CLEAN: what it keeps is no leak, what it drops must be gone; without it, CLEAN may be what any
+    /// built-in policy but `security` makes
     #[arg(long, value_name = "P")]
     pub(crate) policy: Option<String>,
     /// Network whose addresses are left alone; may be repeated
@@ -56,8 +64,10 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
         policy: typed.policy.as_deref().map(show::policy).transpose()?.map(Arc::new),
         except: typed.except.clone(),
         max_line: typed.max_line as usize,
+        held: HELD,
+        progress: Arc::default(),
     };
-    let report = verify(&job)?;
+    let report = watched(args, &job)?;
     let text = if args.json { format!("{}\n", json(&report)) } else { text(&report, typed.policy.is_some()) };
     if !(args.quiet && !args.json && report.is_clean()) {
         match std::io::stdout().lock().write_all(text.as_bytes()) {
@@ -68,42 +78,87 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
     Ok(if report.is_clean() { Exit::Done } else { Exit::Refused })
 }
 
-/// The keys of the contract, and how many there are of everything.
-fn json(report: &VerifyReport) -> serde_json::Value {
-    let leaks: Vec<_> =
-        report.first_leaks.iter().map(|leak| json!({"line": leak.line, "field": leak.field.name(), "stands_in": leak.stands_in.map(logfade::format::Field::name)})).collect();
-    let strangers: Vec<_> = report.first_strangers.iter().map(|(line, field)| json!({"line": line, "field": field.name()})).collect();
-    json!({
-        "ok": report.is_clean(),
-        "format": report.format,
-        "raw_lines": report.raw_lines,
-        "clean_lines": report.clean_lines,
-        "rejected": report.rejected,
-        "missing": report.missing,
-        "extra": report.extra,
-        "leak_count": report.leaks,
-        "leaks": leaks,
-        "stranger_count": report.strangers,
-        "strangers": strangers,
+/// Shows on a terminal how far it has come.
+fn watched(args: &Args, job: &VerifyJob) -> Result<VerifyReport, StoreError> {
+    if args.quiet || args.json || !std::io::stderr().is_terminal() {
+        return verify(job);
+    }
+    let bytes = [&job.raw, &job.clean].into_iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum();
+    let bar = ProgressBar::new(bytes).with_style(ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                bar.set_position(job.progress.load(Ordering::Relaxed));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let report = verify(job);
+        done.store(true, Ordering::Relaxed);
+        bar.finish_and_clear();
+        report
     })
+}
+
+/// The keys of the contract, and how many there are of everything. Written straight from the lists: a tree of them would need
+/// ten times the memory.
+#[derive(Serialize)]
+struct Report<'a> {
+    raw_lines: u64,
+    clean_lines: u64,
+    rejected: u64,
+    leaks: Vec<Found>,
+    ok: bool,
+    format: Option<&'a str>,
+    missing: u64,
+    extra: u64,
+    leak_count: u64,
+    stranger_count: u64,
+    strangers: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    line: u64,
+    field: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'static str>,
+}
+
+fn json(report: &VerifyReport) -> String {
+    let leak = |leak: &Leak| Found { line: leak.line, field: leak.field.name(), origin: Some(leak.origin.name()) };
+    let report = Report {
+        raw_lines: report.raw_lines,
+        clean_lines: report.clean_lines,
+        rejected: report.rejected,
+        leaks: report.first_leaks.iter().map(leak).collect(),
+        ok: report.is_clean(),
+        format: report.format.as_deref(),
+        missing: report.missing,
+        extra: report.extra,
+        leak_count: report.leaks,
+        stranger_count: report.strangers,
+        strangers: report.first_strangers.iter().map(|(line, field)| Found { line: *line, field: field.name(), origin: None }).collect(),
+    };
+    // Numbers and names of fields: nothing that cannot be written.
+    serde_json::to_string(&report).unwrap_or_default()
 }
 
 fn text(report: &VerifyReport, policy: bool) -> String {
     let mut text = String::new();
     if !(report.first_leaks.is_empty() && report.first_strangers.is_empty()) {
         let mut table = Table::new();
-        table.load_style(TableStyle::new()).set_header(["line", "field", "stands in", ""]);
-        for leak in &report.first_leaks {
-            let stands_in = leak.stands_in.map_or("", logfade::format::Field::name);
-            table.add_row([leak.line.to_string().as_str(), leak.field.name(), stands_in, "leak"]);
+        table.load_style(TableStyle::new()).set_header(["line", "field", "value of", ""]);
+        for leak in report.first_leaks.iter().take(SHOWN) {
+            table.add_row([leak.line.to_string().as_str(), leak.field.name(), leak.origin.name(), "leak"]);
         }
-        for (line, field) in &report.first_strangers {
+        for (line, field) in report.first_strangers.iter().take(SHOWN) {
             table.add_row([line.to_string().as_str(), field.name(), "", "is not its record's"]);
         }
         let _infallible = writeln!(text, "{table}\n");
         let more = report.leaks.max(report.strangers);
-        if more > LISTED as u64 {
-            let _infallible = writeln!(text, "the first {LISTED} of each kind\n");
+        if more > SHOWN as u64 {
+            let _infallible = writeln!(text, "the first {SHOWN} of each kind; --json lists {LISTED}\n");
         }
     }
     let (raw, clean, rejected) = (report.raw_lines, report.clean_lines, report.rejected);
@@ -118,7 +173,7 @@ fn text(report: &VerifyReport, policy: bool) -> String {
         (report.missing, "records without a clean line"),
         (report.extra, "clean lines without a record"),
     ];
-    let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what} {count}")).collect();
     let _infallible = writeln!(text, "not clean: {}; {raw} raw lines, {clean} clean lines, {rejected} rejected; {format}", parts.join(", "));
     let remedy =
         if policy || report.leaks == 0 { "keep RAW, and scrub it again" } else { "if a policy keeps these values, name it with --policy; else keep RAW, and scrub it again" };

@@ -8,8 +8,8 @@ use super::identifiers::{Identifiers, halves, mark, query_in};
 use super::prefix::Prefixes;
 use super::record::Place;
 use super::rules::Rules;
-use super::text::{Layers, decoded, is_gone, is_pseudonym, json_values, whole};
-use crate::format::{Field, Slot, Text};
+use super::text::{Layers, decoded, is_gone, is_pseudonym, json_values, pieces, whole};
+use crate::format::{Field, Slot, Text, time};
 
 /// Systems that a reduced agent may name where the agent itself writes another word.
 const SYSTEMS: [&[u8]; 6] = [b"linux", b"windows", b"android", b"ios", b"mac", b"chrome"];
@@ -49,6 +49,8 @@ pub(super) struct Compare<'r> {
     /// What the raw record holds, and in which of its values.
     raw: Vec<(Option<usize>, Addr, Form)>,
     raw_read: bool,
+    /// Whether the clean line is not its record's, so that whatever it holds is suspect.
+    pub(super) odd: bool,
     pub(super) prefixes: Prefixes,
 }
 
@@ -62,6 +64,7 @@ impl<'r> Compare<'r> {
             emails: Vec::new(),
             raw: Vec::new(),
             raw_read: false,
+            odd: false,
             prefixes: Prefixes::default(),
         }
     }
@@ -78,6 +81,29 @@ impl<'r> Compare<'r> {
         self.mails(raw, Some(pair), line, out);
         self.words.collect(raw.text, raw.places, raw.slots, self.rules);
         self.standing(pair, line, out);
+        if self.odd {
+            for (place, origin) in pair.values() {
+                let (after, before) = (clean.value(place), raw.value(origin));
+                if after != before && !is_address_field(place.field) && place.field != Field::Time {
+                    self.strange(after, before, (line, Some(place.field)), out);
+                }
+            }
+        }
+    }
+
+    /// Notes the words of a clean value that its raw one does not have.
+    fn strange(&mut self, clean: &[u8], raw: &[u8], (line, field): (u64, Option<Field>), out: &mut Findings) {
+        if is_gone(clean) || is_pseudonym(clean) || is_reduced_agent(clean) {
+            return;
+        }
+        let known = decoded(raw);
+        self.layers.each(clean, |layer| {
+            pieces(layer.text, |piece| {
+                if whole(raw, piece).next().is_none() && whole(&known, piece).next().is_none() {
+                    out.suspect_word(piece, line, field);
+                }
+            });
+        });
     }
 
     /// A record whose clean line has another layout, or whose own layout is not known.
@@ -103,6 +129,11 @@ impl<'r> Compare<'r> {
             self.words.collect_text(raw.text, self.rules);
         } else {
             self.words.collect(raw.text, raw.places, raw.slots, self.rules);
+        }
+        for value in clean.split(|byte| *byte == b'\n') {
+            if time::shape(value).is_none() && address::alone(value).is_none() {
+                self.strange(value, raw.text, (line, None), out);
+            }
         }
         let mut kept = None;
         for (field, word) in self.words.each() {
@@ -238,7 +269,7 @@ impl<'r> Compare<'r> {
                         out.leak(line, from, field);
                     }
                 }
-                None if *form == Form::Plain && !own_slot && !addr.may_be_pseudonym() && !self.rules.leaves(*addr) && !is_version(text, *at, field) => {
+                None if (self.odd || *form == Form::Plain) && !own_slot && !addr.may_be_pseudonym() && !self.rules.leaves(*addr) && !is_version(text, *at, field) => {
                     out.suspect_address(*addr, line, field)
                 }
                 None => {}

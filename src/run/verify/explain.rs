@@ -1,7 +1,7 @@
 //! Whether a clean line can be what a policy made of its raw record.
 
 use super::record::Place;
-use super::text::{is_gone, is_masked, is_pseudonym, is_rounded};
+use super::text::{is_gathered, is_gone, is_masked, is_pseudonym, is_rounded};
 use crate::format::{Field, Text, time};
 use std::ops::Range;
 
@@ -74,9 +74,10 @@ pub(super) fn unexplained(raw: View<'_>, clean: View<'_>, map: &[usize]) -> Opti
                 | Field::RequestId
                 | Field::Session
         );
-        // A referrer does not come from nowhere.
-        let foreign = field == Field::Referrer && is_gone(before);
-        let explained = number || word || if copied { is_masked(before, after) } else { !foreign };
+        // Addresses and times are compared as such; of an object its members are.
+        let apart = matches!(field, Field::ClientAddr | Field::ProxiedAddr | Field::Time) || matches!(place.text, Text::JsonNest | Text::JsonKey);
+        let agent = field == Field::UserAgent && is_reduced_agent(after);
+        let explained = number || word || apart || agent || is_masked(before, after) || (!copied && is_gathered(before, after));
         if !explained {
             return Some(place.field);
         }

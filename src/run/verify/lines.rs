@@ -32,6 +32,11 @@ impl Lines {
         Ok(Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0 })
     }
 
+    /// Bytes read, as they lie on the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        self.source.bytes_read()
+    }
+
     /// Number of the next line, from 1.
     pub(super) const fn number(&self) -> u64 {
         self.passed + 1

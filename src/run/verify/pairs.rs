@@ -2,7 +2,7 @@
 
 use super::compare::{Compare, Pair};
 use super::explain::{View, align, is_reject, may_be_own, unexplained};
-use super::findings::{Findings, SUSPECTS};
+use super::findings::Findings;
 use super::lines::Lines;
 use super::prefix::Prefixes;
 use super::record::{Kind, Reader};
@@ -11,6 +11,7 @@ use super::{VerifyJob, address, elsewhere};
 use crate::format::{Field, Format};
 use crate::store::StoreError;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Lines that are looked ahead for where both files agree again.
 const NEAR: usize = 64;
@@ -58,6 +59,7 @@ enum Step {
 /// The walk through both files.
 pub(super) struct Walk<'r> {
     job: &'r VerifyJob,
+    rules: &'r Rules,
     raw: Reader,
     clean: Reader,
     /// For looking ahead, so that the readers keep their state.
@@ -80,6 +82,7 @@ impl<'r> Walk<'r> {
         let reader = Reader::new(formats);
         Self {
             job,
+            rules,
             raw: reader.clone(),
             clean: reader.clone(),
             ahead: [reader.clone(), reader],
@@ -94,9 +97,9 @@ impl<'r> Walk<'r> {
         }
     }
 
-    /// What was found, and what became of addresses.
-    pub(super) fn end(self) -> (Findings, Prefixes) {
-        (self.findings, self.compare.prefixes)
+    /// What was found, what became of addresses, and a reader for looking again.
+    pub(super) fn end(self) -> (Findings, Prefixes, Reader) {
+        (self.findings, self.compare.prefixes, self.raw.anew())
     }
 
     /// Compares line by line until both files end.
@@ -122,8 +125,9 @@ impl<'r> Walk<'r> {
                 }
                 (false, false) => break,
             }
-            if self.findings.suspects.len() >= SUSPECTS {
-                elsewhere::search(self.job, &mut self.findings)?;
+            self.job.progress.store(raw.bytes() + clean.bytes(), Ordering::Relaxed);
+            if self.findings.suspects.count >= self.job.held {
+                elsewhere::search(self.job, self.rules, self.raw.anew(), &mut self.findings)?;
             }
         }
         (self.counts.raw, self.counts.clean) = (raw.passed(), clean.passed());
@@ -143,6 +147,10 @@ impl<'r> Walk<'r> {
             Kind::Directive if after.first() == Some(&b'#') => {
                 self.clean.read(after);
                 self.loose(before, after, number);
+                Ok(Step::Both)
+            }
+            Kind::Part if is_reject(after) => {
+                self.counts.rejected += 1;
                 Ok(Step::Both)
             }
             Kind::Part if self.clean.takes_part(after) => {
@@ -254,6 +262,7 @@ impl<'r> Walk<'r> {
         if let Some(field) = field {
             self.findings.strangers.add((number, field));
         }
+        self.compare.odd = true;
         match format.filter(|_| field.is_some()) {
             Some(format) => {
                 let (raw, clean) = views(&self.raw, &self.clean, before, after, format);
@@ -266,6 +275,7 @@ impl<'r> Walk<'r> {
             }
             None => self.loose(before, after, number),
         }
+        self.compare.odd = false;
         Ok(Step::Both)
     }
 
@@ -340,7 +350,9 @@ impl<'r> Walk<'r> {
     /// A clean line without a record: whatever it holds is of unknown origin.
     fn alone(&mut self, line: &[u8], number: u64) {
         let nothing = View { text: b"", places: &[], slots: &[] };
+        self.compare.odd = true;
         self.compare.loose(nothing, line, number, &mut self.findings);
+        self.compare.odd = false;
     }
 }
 

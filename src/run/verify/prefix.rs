@@ -45,14 +45,15 @@ struct Kinships {
 #[derive(Default)]
 struct Lines {
     count: u64,
-    first: Vec<u64>,
+    /// Lines, and what their address became.
+    first: Vec<(u64, Addr)>,
 }
 
 impl Lines {
-    fn add(&mut self, line: u64) {
+    fn add(&mut self, line: u64, addr: Addr) {
         self.count += 1;
         if self.first.len() < REMEMBERED {
-            self.first.push(line);
+            self.first.push((line, addr));
         }
     }
 }
@@ -67,7 +68,7 @@ pub(super) struct Prefixes {
 pub(super) struct Deviation {
     pub field: Field,
     pub count: u64,
-    pub lines: Vec<u64>,
+    pub lines: Vec<(u64, Addr)>,
     /// Not cut less than the others, but another address.
     pub foreign: bool,
 }
@@ -79,8 +80,8 @@ impl Prefixes {
         match kinship(raw, clean) {
             // Black-marked addresses fit any prefix.
             Kinship::Cut(0, 0) => {}
-            Kinship::Cut(least, most) => kinds.cut.entry((least, most)).or_default().add(line),
-            Kinship::Foreign => kinds.foreign.add(line),
+            Kinship::Cut(least, most) => kinds.cut.entry((least, most)).or_default().add(line, clean),
+            Kinship::Foreign => kinds.foreign.add(line, clean),
         }
     }
 
@@ -140,7 +141,7 @@ mod tests {
         for (line, (raw, clean)) in pairs.iter().enumerate() {
             prefixes.add(Field::ClientAddr, addr(raw), addr(clean), line as u64 + 1);
         }
-        prefixes.deviations(|_, _| policy).into_iter().flat_map(|deviation| deviation.lines).collect()
+        prefixes.deviations(|_, _| policy).into_iter().flat_map(|deviation| deviation.lines).map(|(line, _)| line).collect()
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Reader {
         Self { formats: formats.to_vec(), columns: vec![Columns::default(); formats.len()], last: None, pending: Vec::new(), record: Record::default(), format: 0 }
     }
 
+    /// A reader of the same formats that has read nothing.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(&self.formats)
+    }
+
     /// The slots of the record that was read last.
     pub(super) fn last_slots(&self) -> &[Slot] {
         self.slots(self.format)

@@ -26,7 +26,8 @@ impl Rules {
 
     /// Whether an address lies in an excepted network.
     pub(super) fn excepts(&self, addr: Addr) -> bool {
-        !self.except.is_empty() && self.except.iter().any(|net| net.contains(&addr.ip()))
+        let own = self.except.iter().any(|net| net.contains(&addr.ip()));
+        own || self.policy.as_ref().is_some_and(|policy| policy.except().contains(addr.ip()))
     }
 
     /// Whether the given policy keeps the field as it is.

@@ -152,6 +152,29 @@ pub(super) fn whole<'a>(text: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = 
     })
 }
 
+/// Whether every word of `clean` stands whole in `raw`, or is a pseudonym.
+pub(super) fn is_gathered(raw: &[u8], clean: &[u8]) -> bool {
+    clean.split(|byte| !is_word(*byte)).all(|word| word.is_empty() || is_pseudonym(word) || whole(raw, word).next().is_some())
+}
+
+/// Shows what may be an identifier in a text: all of it, what stands between marks of URLs and lists, and its words.
+pub(super) fn pieces(text: &[u8], mut see: impl FnMut(&[u8])) {
+    let mut show = |piece: &[u8]| {
+        let number = piece.len() < 4 && piece.iter().all(u8::is_ascii_digit);
+        if piece.len() > 1 && !number && piece.iter().any(|byte| is_word(*byte)) {
+            see(piece);
+        }
+    };
+    let text = text.trim_ascii();
+    show(text);
+    let coarse = |byte: &u8| matches!(byte, b'/' | b'?' | b'&' | b'=' | b';' | b',' | b'"' | b' ' | b'#' | b'\t' | b'\n' | b'[' | b']');
+    for piece in text.split(coarse).filter(|piece| piece.len() < text.len()) {
+        show(piece);
+        piece.split(|byte| !is_word(*byte)).filter(|word| word.len() < piece.len()).for_each(&mut show);
+    }
+    text.split(|byte| !is_word(*byte)).filter(|word| word.len() < text.len()).for_each(&mut show);
+}
+
 /// What a dropped value looks like.
 #[inline]
 pub(super) fn is_gone(value: &[u8]) -> bool {
