@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | [`mod@format`] | how a line is laid out: formats, spans, envelopes, detection | nothing: pure |
 //! | [`scrub`] | the gate: policy, acts, the residual scan, [`scrub::Clean`] | `format`; pure |
-//! | [`store`] | the only folder that opens files: source, sink | `scrub` |
+//! | [`retain`] | what stays, how long and why: the ledger's entries | `scrub`; pure |
+//! | [`store`] | the only folder that opens files: source, sink, ledger | `retain`, `scrub` |
 //! | [`run`] | the verbs | `store`, `scrub`, `format` |
 //! | `bin/logfade` | arguments, exit codes, tables | everything above |
 //!
@@ -35,6 +36,7 @@
 
 pub mod diagnostic;
 pub mod format;
+pub mod retain;
 pub mod run;
 pub mod scrub;
 pub mod store;

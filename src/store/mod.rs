@@ -2,9 +2,11 @@
 //!
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
 
+pub mod ledger;
 pub mod sink;
 pub mod source;
 
+use crate::retain::ledger::chain::Broken;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,8 @@ pub enum Cause {
         /// What to do.
         remedy: &'static str,
     },
+    /// The ledger is not as it was written.
+    Broken(Broken),
 }
 
 impl StoreError {
@@ -54,6 +58,9 @@ impl fmt::Display for StoreError {
         match &self.cause {
             Cause::Io(error) => write!(f, "cannot {} {path}: {error}", self.verb),
             Cause::Damaged(error) => write!(f, "{path} is damaged or cut short: {error}\nwhat was readable in front of the damage is written; get an undamaged copy and run again"),
+            Cause::Broken(broken) => {
+                write!(f, "{path}: {broken}\nnothing is written behind it: keep this file as it is, find out who changed it, and move the state directory away to begin anew")
+            }
             Cause::Refused { why, remedy } => write!(f, "{path}: {why}\n{remedy}"),
         }
     }

@@ -47,6 +47,7 @@ impl From<StoreError> for Complaint {
             // Found in the middle of the work, not when it was set up.
             Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
             Cause::Refused { .. } => Exit::Usage,
+            Cause::Broken(_) => Exit::Refused,
             Cause::Io(_) | Cause::Damaged(_) => Exit::Io,
         };
         Self { exit, text: Text::Plain(error.to_string()) }

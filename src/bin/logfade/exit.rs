@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Usage,
     /// Input or output failed; partly done.
     Io,
-    /// Refused: a leak was found.
+    /// Refused: held, unproven, locked, the ledger broken, a leak found.
     Refused,
     /// Ended by this signal; what was written is whole.
     Signal(u8),
