@@ -27,6 +27,7 @@ mod suite {
     mod formats;
     mod identity;
     mod lane;
+    mod ledger;
     mod limits;
     mod mangle;
     pub mod oracle;

@@ -4,6 +4,7 @@
 
 pub mod chain;
 mod digest;
+pub mod incidents;
 mod name;
 
 pub use digest::{Digest, Keyed};
@@ -55,6 +56,18 @@ impl Entry {
             Self::Key(_) => "key",
             Self::Subject(_) => "subject",
             Self::Incident(_) => "incident",
+        }
+    }
+
+    /// The class that it concerns.
+    pub fn class(&self) -> Option<&String> {
+        match self {
+            Self::Scrubbed(entry) => entry.class.as_ref(),
+            Self::Deleting(entry) | Self::Deleted(entry) => Some(&entry.class),
+            Self::Split(entry) => Some(&entry.class),
+            Self::Hold(entry) => Some(&entry.class),
+            Self::Incident(Incident::Opened { class, .. }) => class.as_ref(),
+            Self::Incident(Incident::Closed { .. }) | Self::Plan(_) | Self::Release(_) | Self::Key(_) | Self::Subject(_) => None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Beside it stands `ledger.head`: number and digest of the last entry, so that a changed or missing tail shows without a
 //! digest noted elsewhere. It is written after the entry is on the disk and so never names one that is not.
 
-use super::{Cause, StoreError};
+use super::{Cause, StoreError, sync_directory};
 use crate::retain::ledger::chain::{Broken, Chain, Fault, Line};
 use crate::retain::ledger::{Digest, Entry};
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub fn state(path: &Path) -> Result<(), StoreError> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("make", path))?;
         if let Some(parent) = path.parent() {
-            sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+            sync_directory(parent)?;
         }
     }
     let meta = path.metadata().map_err(StoreError::io("read", path))?;
@@ -36,11 +36,6 @@ pub fn state(path: &Path) -> Result<(), StoreError> {
         return Err(StoreError { verb: "open", path: path.to_owned(), cause });
     }
     Ok(())
-}
-
-/// Makes the names in a directory durable.
-pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", path))
 }
 
 fn open(path: &Path, flags: OFlags) -> Result<File, StoreError> {

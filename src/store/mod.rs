@@ -3,6 +3,7 @@
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
 
 pub mod ledger;
+pub mod ledger_key;
 pub mod sink;
 pub mod source;
 
@@ -67,3 +68,9 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    std::fs::File::open(path).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", path))
+}

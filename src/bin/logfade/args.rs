@@ -1,6 +1,8 @@
 //! What was typed.
 
 use crate::verify::Verify;
+use crate::incident::Incident;
+use crate::ledger::Ledger;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use logfade::store::sink::Compress;
 use std::io::IsTerminal;
@@ -13,7 +15,7 @@ pub(crate) struct Args {
     /// Configuration file
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory for what logfade keeps between runs (nothing yet)
+    /// Directory of what logfade keeps between runs: the ledger and keys
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Say nothing but errors
@@ -89,6 +91,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Check a policy, a format and the configuration without touching a log
     Check(Check),
+    /// Evidence: what was done, and whether the record of it is whole
+    Ledger(Ledger),
+    /// What broke a promise, and how it ended
+    Incident(Incident),
     /// The manual page (roff)
     Man,
     /// Completions for a shell

@@ -3,10 +3,13 @@
 mod args;
 mod complain;
 mod exit;
+mod incident;
+mod ledger;
 mod pipe;
 mod report;
 mod show;
 mod verify;
+mod state;
 
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -17,7 +20,6 @@ fn main() -> std::process::ExitCode {
     let color = args.color.on_stderr();
     let done = match args.command {
         _ if args.config.is_some() => show::no_configuration(&args),
-        _ if args.config.is_some() || args.state.is_some() => show::no_configuration(&args),
         Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
         Some(Command::Verify(ref verify)) => verify::run(&args, verify),
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
@@ -25,6 +27,8 @@ fn main() -> std::process::ExitCode {
         Some(Command::Policies(ref policies)) => show::policies(policies),
         Some(Command::Explain(ref explain)) => show::explain(&args, explain),
         Some(Command::Check(ref check)) => show::check(check),
+        Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
+        Some(Command::Incident(ref typed)) => incident::run(&args, typed),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),

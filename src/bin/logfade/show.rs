@@ -20,7 +20,7 @@ use std::sync::Arc;
 const SAMPLE: usize = 1024 * 1024;
 
 /// Writes text to standard output; a reader that has had enough is no error.
-fn say(text: &str) -> Outcome {
+pub(crate) fn say(text: &str) -> Outcome {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(complain::output(error)),
         _ => Ok(Exit::Done),
@@ -201,7 +201,7 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
 }
 
 /// Log data may hold terminal escapes.
-fn sane(text: &str) -> String {
+pub(crate) fn sane(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{FFFD}' } else { char }).collect()
 }
 
