@@ -50,6 +50,8 @@ enum Shape {
     ApacheError(error_log::ErrorSlots),
 }
 
+pub(crate) use variables::header as header_field;
+
 pub(crate) use request::{escape_of, is_method, is_protocol_name};
 
 /// Whether a value is a number with perhaps a fraction and a unit, or a list of such.
@@ -100,6 +102,13 @@ impl Format {
         let layout = Layout::compile(&pieces, false, &mut slots)
             .map_err(|cause| fault(DirectiveError { at: 0, cause, remedy: "put at least one value, and text between values, into the format" }))?;
         Ok(Arc::new(Self { name: name.to_owned(), slots, shape: Shape::Text(vec![layout]) }))
+    }
+
+    /// A JSON format from a map of members to fields (`a.b` is a member of an object); what is not in it is [`Field::Other`].
+    pub fn json(map: &[(String, Field)]) -> Arc<Self> {
+        let mut slots = envelope::slots();
+        let tree = json::Tree::compile(map, &[], &mut slots);
+        Arc::new(Self { name: "json".to_owned(), slots, shape: Shape::Json(tree) })
     }
 
     /// The name in reports.

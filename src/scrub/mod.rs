@@ -17,6 +17,7 @@ mod policy;
 mod reject;
 mod residual;
 mod scrubber;
+mod selection;
 mod time;
 mod token;
 mod tools;
@@ -27,6 +28,7 @@ pub use clean::{Clean, Quarantined, Reject, Tally};
 pub use explain::{FieldChange, explain};
 pub use policy::{BUILT_IN, Policy};
 pub use scrubber::{OnReject, Output, Scrubber, Settings};
+pub use selection::{Condition, Selection};
 
 /// Family, system and device class of a user agent, for tests against the data set's own cases.
 #[doc(hidden)]
