@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`mod@format`] | how a line is laid out: formats, spans, envelopes, detection | nothing: pure |
 //! | [`scrub`] | the gate: policy, acts, the residual scan, [`scrub::Clean`] | `format`; pure |
-//! | [`retain`] | what stays, how long and why: the ledger's entries | `scrub`; pure |
+//! | [`retain`] | what stays, how long and why: configuration, classes, forms, deadlines, the ledger's entries | `scrub`, `format`; pure |
 //! | [`store`] | the only folder that opens files: source, sink, ledger | `retain`, `scrub` |
 //! | [`run`] | the verbs | `store`, `scrub`, `format` |
 //! | `bin/logfade` | arguments, exit codes, tables | everything above |
@@ -26,7 +26,7 @@
 //!
 //! - A byte nobody decided about does not leave: every slot of a format has an act, every field of a policy an action.
 //! - Messages, reports and errors never hold bytes of a log. [`format::Mismatch`] and [`scrub::Reject`] cannot carry any.
-//! - `format` and `scrub` read no clock, no file and no environment.
+//! - `format`, `scrub` and `retain` read no clock, no file and no environment.
 //! - What is read is bytes; nothing assumes UTF-8.
 
 #![cfg_attr(
