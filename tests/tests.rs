@@ -34,6 +34,7 @@ mod suite {
     pub mod pipe;
     mod policy;
     mod readme;
+    mod retention;
     pub mod samples;
     pub mod support;
     mod vectors;

@@ -4,6 +4,7 @@
 
 pub mod ledger;
 pub mod ledger_key;
+pub mod rights;
 pub mod sink;
 pub mod source;
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Args {
-    /// Configuration file
+    /// Configuration file (default: /etc/logfade/logfade.toml, if it is there)
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Directory of what logfade keeps between runs: the ledger and keys
@@ -256,7 +256,15 @@ pub(crate) struct Explain {
 
 /// `logfade check`
 #[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade check                                  the configuration in /etc/logfade/logfade.toml
+  logfade -c logfade.toml check                  another one: what it keeps, what it leaves undecided, what expiry will lack
+  logfade check --policy mine.toml --format 'nginx:$remote_addr [$time_local] \"$request\" $status'
+  logfade check --schema > logfade.schema.json   the keys of the configuration, for an editor")]
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) rules: Rules,
+    /// Print the JSON schema of the configuration instead
+    #[arg(long)]
+    pub(crate) schema: bool,
 }

@@ -1,7 +1,9 @@
 //! The thin end: what was typed becomes a job, what became of it becomes an exit code.
 
 mod args;
+mod check;
 mod complain;
+mod config;
 mod exit;
 mod incident;
 mod ledger;
@@ -19,16 +21,15 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let color = args.color.on_stderr();
     let done = match args.command {
-        _ if args.config.is_some() => show::no_configuration(&args),
         Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
         Some(Command::Verify(ref verify)) => verify::run(&args, verify),
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
         Some(Command::Formats) => show::formats(&args),
         Some(Command::Policies(ref policies)) => show::policies(policies),
         Some(Command::Explain(ref explain)) => show::explain(&args, explain),
-        Some(Command::Check(ref check)) => show::check(check),
         Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),
+        Some(Command::Check(ref check)) => check::check(&args, check),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),

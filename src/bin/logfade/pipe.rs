@@ -3,7 +3,7 @@
 use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
-use crate::{Outcome, report, show};
+use crate::{Outcome, config, report, show};
 use logfade::run::pipe::{PipeJob, Target, open, pipe};
 use logfade::scrub;
 use logfade::store::sink::{Quarantine, Sink, is_pattern};
@@ -19,6 +19,8 @@ use std::time::Instant;
 /// Runs the filter.
 pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let started = Instant::now();
+    // Its [keys] decide about pseudonyms; a configuration at fault must not be taken for none.
+    config::load(args)?;
     let format = show::format(&typed.rules.format)?;
     let policy = show::policy(&typed.rules.policy)?;
     let quarantine = match (typed.on_reject, &typed.quarantine) {

@@ -1,7 +1,7 @@
 //! What sysadmins look at before they trust it: formats, policies, detection, and what would become of a log.
 
 use crate::Outcome;
-use crate::args::{Args, Check, Detect, Explain, Policies, PoliciesAction};
+use crate::args::{Args, Detect, Explain, Policies, PoliciesAction};
 use crate::complain::{self, Complaint};
 use crate::exit::Exit;
 use clap::CommandFactory;
@@ -102,7 +102,8 @@ pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
     if args.json { say(&format!("{}\n", serde_json::Value::from(rows))) } else { say(&text) }
 }
 
-fn table() -> Table {
+/// A table as wide as the terminal.
+pub(crate) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
     if table.width().is_none() {
@@ -203,19 +204,6 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
 /// Log data may hold terminal escapes.
 pub(crate) fn sane(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{FFFD}' } else { char }).collect()
-}
-
-/// `logfade check`
-pub(crate) fn check(typed: &Check) -> Outcome {
-    format(&typed.rules.format)?;
-    let policy = policy(&typed.rules.policy)?;
-    say(&format!("format {} and policy {} are fine\n", typed.rules.format, policy.name()))
-}
-
-/// What would be ignored is refused: somebody relies on it.
-pub(crate) fn no_configuration(args: &Args) -> Outcome {
-    let path = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    Err(Complaint::usage(format!("{path}: this version reads no configuration file"), "leave -c out; policies and formats are chosen with --policy and --format"))
 }
 
 /// `logfade man`

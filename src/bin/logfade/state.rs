@@ -2,14 +2,18 @@
 
 use crate::args::Args;
 use crate::complain::Complaint;
+use crate::config;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use std::path::PathBuf;
 
-/// `--state`, else `/var/lib/logfade` for root, else below `$XDG_STATE_HOME`.
+/// `--state`, else `state` of the configuration, else `/var/lib/logfade` for root, else below `$XDG_STATE_HOME`.
 pub(crate) fn dir(args: &Args) -> Result<PathBuf, Complaint> {
     if let Some(state) = &args.state {
         return Ok(state.clone());
+    }
+    if let Some(state) = config::load(args)?.and_then(|config| config.state) {
+        return Ok(state);
     }
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/logfade"));
