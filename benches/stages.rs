@@ -75,7 +75,15 @@ fn block() -> String {
 }
 
 fn settings(policy: Policy, output: Output) -> Settings {
-    Settings { formats: vec![Format::parse("combined").expect("a named format")], policy: Arc::new(policy), on_reject: OnReject::Scrub, output, max_line: 1 << 20, moments: false }
+    Settings {
+        formats: vec![Format::parse("combined").expect("a named format")],
+        policy: Arc::new(policy),
+        on_reject: OnReject::Scrub,
+        output,
+        max_line: 1 << 20,
+        moments: false,
+        keys: None,
+    }
 }
 
 fn built_in(name: &str) -> Policy {

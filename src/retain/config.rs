@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::scrub::Policy;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,13 +57,24 @@ impl Default for Keys {
 }
 
 /// Where a period's key comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyMode {
     /// The random source of this machine.
     #[default]
     Local,
     /// A ratchet that many machines share.
     Fleet,
+}
+
+impl KeyMode {
+    /// The word of the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Fleet => "fleet",
+        }
+    }
 }
 
 /// The sidecar's own settings.

@@ -2,6 +2,7 @@
 
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
+use crate::store::keys::KeyRing;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink, file_at};
 use crate::store::source::{BLOCK, Block, Filled, Source};
 use crate::store::{Cause, StoreError};
@@ -31,6 +32,8 @@ pub struct PipeJob {
     pub threads: usize,
     /// The longest line, in bytes.
     pub max_line: usize,
+    /// Keys of pseudonyms, for a policy that needs them.
+    pub keys: Option<Arc<KeyRing>>,
 }
 
 /// Where clean lines go.
@@ -70,7 +73,9 @@ pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
     let known = if settings.moments { first_moment(&settings, first.as_bytes()) } else { None };
     let mut input = Input { source: &mut source, first: Some((first, filled)) };
     let compress = job.compress;
-    let output = |sink, quarantine| Out { sink, quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), lines: 0, sent: Sent::default(), compress };
+    let keys = job.keys;
+    let output =
+        |sink, quarantine| Out { sink, quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), lines: 0, sent: Sent::default(), compress, keys: keys.clone() };
     let ended = match target {
         Target::One(sink) if threads > 1 => many(&mut input, output(sink, job.quarantine), &settings, threads, &mut report.tally),
         Target::One(sink) => one(&mut input, output(sink, job.quarantine), &settings, &mut report.tally),
@@ -123,7 +128,15 @@ fn start(job: &PipeJob, sample: &[u8]) -> Start {
         .split(|byte| *byte == b'\n')
         .take(100)
         .any(|line| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker)));
-    let settings = Settings { formats, policy: Arc::clone(&job.policy), on_reject: job.on_reject, output: job.output, max_line: job.max_line, moments: false };
+    let settings = Settings {
+        formats,
+        policy: Arc::clone(&job.policy),
+        on_reject: job.on_reject,
+        output: job.output,
+        max_line: job.max_line,
+        moments: false,
+        keys: job.keys.as_ref().map(KeyRing::source),
+    };
     // What JSON makes of control bytes is six times as long: one block at a time keeps memory bounded.
     let alone = table || cut || job.output == Output::Json;
     Start { settings, name, threads: if alone { 1 } else { job.threads } }
@@ -169,6 +182,7 @@ struct Out {
     lines: u64,
     sent: Sent,
     compress: Compress,
+    keys: Option<Arc<KeyRing>>,
 }
 
 impl Out {
@@ -176,6 +190,11 @@ impl Out {
     fn finish(mut self, ended: Result<(), StoreError>) -> Ended {
         self.sent.bytes += self.sink.written();
         (self.sent, ended.and(self.sink.finish().map(drop)))
+    }
+
+    /// Keys that should be there and are not end the run: what was written since is cut, not raw.
+    fn check_keys(&self) -> Result<(), StoreError> {
+        self.keys.as_ref().and_then(|keys| keys.failure()).map_or(Ok(()), Err)
     }
 
     fn quarantine(&mut self, lines: &mut Quarantined) -> Result<(), StoreError> {
@@ -224,6 +243,7 @@ fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tal
     let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
         let before = tally.written;
+        scrubber.refresh();
         scrubber.block(block.as_bytes(), &mut out.held, &mut rejected, tally);
         if let Ok(Filled::TooLong) = filled {
             scrubber.too_long(&mut out.held, tally);
@@ -232,6 +252,10 @@ fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tal
         out.quarantine(&mut rejected)?;
         if out.compress == Compress::None || out.held.as_bytes().len() >= FRAME || !matches!(filled, Ok(Filled::Block | Filled::TooLong)) {
             out.flush()?;
+        }
+        if let Err(error) = out.check_keys() {
+            out.flush()?;
+            return Err(error);
         }
         Ok(filled? == Filled::End)
     };
@@ -256,7 +280,8 @@ pub fn open(path: &Path, compress: Compress, quarantine: Option<&Quarantine>) ->
 
 /// The first time in a sample: lines in front of it go where it goes.
 fn first_moment(settings: &Settings, sample: &[u8]) -> Option<jiff::Timestamp> {
-    let mut scrubber = Scrubber::new(settings);
+    // A time needs no key, and none is to be made for it.
+    let mut scrubber = Scrubber::new(&Settings { keys: None, ..settings.clone() });
     sample.split_inclusive(|byte| *byte == b'\n').find_map(|line| {
         scrubber.block(line, &mut Clean::default(), &mut Quarantined::default(), &mut Tally::default());
         scrubber.moment()
@@ -271,6 +296,7 @@ fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, sta
     let mut name = file_at(pattern, start);
     let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
+        scrubber.refresh();
         for line in block.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             let mut clean = Clean::default();
             let before = tally.written;
@@ -290,6 +316,7 @@ fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, sta
         }
         out.quarantine(&mut rejected)?;
         out.flush()?;
+        out.check_keys()?;
         Ok(filled? == Filled::End)
     };
     loop {
@@ -366,6 +393,7 @@ fn work(settings: &Settings, (compress, appended): (Compress, bool), raw: &Recei
         parcel.clean.clear();
         parcel.rejected.clear();
         parcel.tally = Tally::default();
+        scrubber.refresh();
         scrubber.block(parcel.block.as_bytes(), &mut parcel.clean, &mut parcel.rejected, &mut parcel.tally);
         if parcel.too_long {
             scrubber.too_long(&mut parcel.clean, &mut parcel.tally);
@@ -401,6 +429,7 @@ fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tal
         }
         out.sent.lines += parcel.tally.written;
         out.quarantine(&mut parcel.rejected)?;
+        out.check_keys()?;
         // The reader may have ended: then nobody needs the buffers.
         drop(empty.send(parcel));
     }

@@ -1,6 +1,6 @@
 //! An action compiled for one slot.
 
-use super::action::{Action, Names, Precision, Simple};
+use super::action::{Action, Form, Names, Precision, Simple};
 use super::policy::Policy;
 use crate::format::{Field, Format, Slot};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(crate) enum Act {
     /// Free text: stays but for what the scan finds.
     Scan,
     Drop,
+    /// A pseudonym takes its place.
+    Hash(Arc<Hashed>),
     /// One address; where it is none, the line is rejected.
     Address(AddressAct),
     /// Addresses that somebody reported; where they are none, the value goes.
@@ -45,10 +47,40 @@ pub(crate) enum Act {
     Agent,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum AddressAct {
     BlackMarker,
     Truncate(u8, u8),
+    /// With what keeps its pseudonyms apart from those of other fields.
+    Hash(Form, Arc<str>),
+    EncryptPrefix,
+}
+
+impl AddressAct {
+    /// What becomes of addresses of a field; `None` if the action is none of addresses.
+    fn of(field: Field, action: &Action, policy: &Policy) -> Option<Self> {
+        match action {
+            Action::Truncate { v4, v6 } => Some(Self::Truncate(*v4, *v6)),
+            Action::BlackMarker => Some(Self::BlackMarker),
+            Action::Hash(form) => Some(Self::Hash(*form, policy.domain(field).into())),
+            Action::EncryptPrefix => Some(Self::EncryptPrefix),
+            Action::Keep | Action::Drop | Action::Bucket | Action::Asn | Action::Country | Action::Precision(_) | Action::Detect | Action::Template => None,
+            Action::NoQuery | Action::PathOnly | Action::Origin | Action::Site | Action::Family | Action::Named(_) => None,
+        }
+    }
+
+    pub(crate) const fn is_keyed(&self) -> bool {
+        matches!(self, Self::Hash(..) | Self::EncryptPrefix)
+    }
+}
+
+/// How values of a slot are hashed.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    /// What keeps pseudonyms of this field apart from those of others.
+    pub domain: Box<str>,
+    /// Whether values are percent-encoded, as parameters of a query are.
+    pub percent: bool,
 }
 
 impl Act {
@@ -57,14 +89,23 @@ impl Act {
         // A request line that is none, and a URL, go the way of their path.
         let field = if slot.field.is_composite() { Field::Path } else { slot.field };
         let action = policy.action(field);
-        let simple = |simple: Simple| if simple == Simple::Keep { Self::Scan } else { Self::Drop };
+        let hashed = |domain: &str| Self::Hash(Arc::new(Hashed { domain: domain.into(), percent: field == Field::Query }));
+        let by_name = |names: &Names| match names.decide(slot.name.as_bytes()) {
+            Simple::Keep => Self::Scan,
+            Simple::Drop => Self::Drop,
+            Simple::Hash => hashed(&names.domain_of(field, slot.name.as_bytes())),
+        };
+        if matches!(field, Field::ClientAddr | Field::ProxiedAddr)
+            && let Some(act) = AddressAct::of(field, action, policy)
+        {
+            return if field == Field::ClientAddr { Self::Address(act) } else { Self::Addresses(act) };
+        }
         match (field, action) {
-            (_, Action::Drop | Action::Hash | Action::EncryptPrefix | Action::Asn | Action::Country) => Self::Drop,
+            (_, Action::Hash(_)) if !slot.field.is_composite() => hashed(policy.domain(field)),
+            // Addresses are done with; no other field has these.
+            (_, Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix | Action::Asn | Action::Country) => Self::Drop,
+            (_, Action::Drop | Action::Hash(_)) => Self::Drop,
             (Field::ClientAddr | Field::ProxiedAddr, Action::Keep) => Self::Keep,
-            (Field::ClientAddr, Action::Truncate { v4, v6 }) => Self::Address(AddressAct::Truncate(*v4, *v6)),
-            (_, Action::Truncate { v4, v6 }) => Self::Addresses(AddressAct::Truncate(*v4, *v6)),
-            (Field::ClientAddr, Action::BlackMarker) => Self::Address(AddressAct::BlackMarker),
-            (_, Action::BlackMarker) => Self::Addresses(AddressAct::BlackMarker),
             (field, Action::Keep) if format.checks(field) => Self::Keep,
             (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
             (Field::Method, Action::Keep) => Self::Method,
@@ -86,16 +127,27 @@ impl Act {
             (_, Action::Family) => Self::Family,
             (Field::Header, Action::Named(names)) => match slot.name.strip_suffix('*') {
                 Some(start) => Self::ByKey(Arc::new(names.clone()), start.len()),
-                None => simple(names.decide(slot.name.as_bytes())),
+                None => by_name(names),
             },
             (Field::Cookie, Action::Named(names)) if slot.name.is_empty() => Self::Cookies(Arc::new(names.clone())),
             (Field::Query, Action::Named(names)) if slot.name.is_empty() => Self::Query(Arc::new(names.clone())),
-            (_, Action::Named(names)) => simple(names.decide(slot.name.as_bytes())),
+            (_, Action::Named(names)) => by_name(names),
         }
     }
 }
 
 impl Act {
+    /// Whether it needs the key of the record's period, so that nothing of it may be remembered.
+    pub(crate) fn is_keyed(&self) -> bool {
+        match self {
+            Self::Hash(_) => true,
+            Self::Address(act) | Self::Addresses(act) => act.is_keyed(),
+            Self::Query(names) | Self::Cookies(names) | Self::ByKey(names, _) => names.is_keyed(),
+            Self::Keep | Self::Number | Self::Method | Self::Protocol | Self::Word | Self::Host | Self::Bucket | Self::Scan | Self::Drop | Self::Time(_) => false,
+            Self::Detect | Self::Template | Self::NoQuery | Self::PathOnly | Self::Origin | Self::Site | Self::Family | Self::Agent => false,
+        }
+    }
+
     /// Whether an object goes as a whole where one value was expected: nobody decided about its members.
     pub(crate) const fn drops_objects(&self) -> bool {
         !matches!(self, Self::Scan | Self::Keep)

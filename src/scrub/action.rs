@@ -1,6 +1,7 @@
 //! What may become of a value: one closed set, and which of it a field can have.
 
 use crate::format::Field;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What becomes of a value. Methods carry the words of RFC 6235.
@@ -11,7 +12,7 @@ pub enum Action {
     /// Becomes `-`, or `null` in JSON.
     Drop,
     /// Keyed pseudonym (HMAC-SHA-256 under the key of the record's period).
-    Hash,
+    Hash(Form),
     /// Precision degradation of a number: one significant digit.
     Bucket,
     /// Black-marker anonymization of an address: `0.0.0.0` or `::`.
@@ -49,6 +50,15 @@ pub enum Action {
     Named(Names),
 }
 
+/// How a pseudonym is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// 32 hex digits.
+    Hex,
+    /// An address in `fd00::/8`, where a tool needs an address.
+    Address,
+}
+
 /// Actions by name, and what the others get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -56,6 +66,8 @@ pub struct Names {
     pub default: Simple,
     /// Names in lower case.
     pub names: BTreeMap<String, Simple>,
+    /// What joins the hashed names with other fields: the same value has the same pseudonym in both.
+    pub domain: Option<String>,
 }
 
 impl Names {
@@ -66,6 +78,24 @@ impl Names {
         }
         let lower = String::from_utf8_lossy(name).to_lowercase();
         self.names.get(&lower).copied().unwrap_or(self.default)
+    }
+
+    /// Whether a name is in one of the lists.
+    pub(crate) fn lists(&self, name: &[u8]) -> bool {
+        self.names.contains_key(&String::from_utf8_lossy(name).to_lowercase())
+    }
+
+    /// Whether a value may become a pseudonym.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.default == Simple::Hash || self.names.values().any(|simple| *simple == Simple::Hash)
+    }
+
+    /// What keeps pseudonyms of a named value apart from those of others: `cookie:session`.
+    pub(crate) fn domain_of(&self, field: Field, name: &[u8]) -> Cow<'_, str> {
+        match &self.domain {
+            Some(domain) => Cow::Borrowed(domain),
+            None => Cow::Owned(format!("{}:{}", field.name(), String::from_utf8_lossy(name).to_lowercase())),
+        }
     }
 }
 
@@ -97,7 +127,7 @@ impl Action {
     /// The words that a field accepts, for messages.
     pub const fn accepted(field: Field) -> &'static str {
         match field {
-            Field::ClientAddr | Field::ProxiedAddr => "keep, drop, black-marker, truncate/24,32, hash, encrypt-prefix, asn, country",
+            Field::ClientAddr | Field::ProxiedAddr => "keep, drop, black-marker, truncate/24,32, hash, hash/address, encrypt-prefix, asn, country",
             Field::ClientPort => "keep, drop",
             Field::Time => "keep, second, minute, hour, day, drop",
             Field::Path => "keep, detect, template, drop",
@@ -121,10 +151,11 @@ impl Action {
                 let (v4, v6) = (v4.trim().parse().ok()?, v6.trim().parse().ok()?);
                 (v4 <= 32 && v6 <= 128).then_some(Self::Truncate { v4, v6 })?
             }
+            ("hash", Some("address")) if matches!(field, Field::ClientAddr | Field::ProxiedAddr) => Self::Hash(Form::Address),
             (_, Some(_)) => return None,
             ("keep" | "add", None) => Self::Keep,
             ("drop" | "off", None) => Self::Drop,
-            ("hash", None) => Self::Hash,
+            ("hash", None) => Self::Hash(Form::Hex),
             ("bucket", None) => Self::Bucket,
             ("black-marker", None) => Self::BlackMarker,
             ("encrypt-prefix", None) => Self::EncryptPrefix,
@@ -147,6 +178,16 @@ impl Action {
         accepted.split(", ").any(|known| known.split('/').next() == Some(name)).then_some(action)
     }
 
+    /// Whether it needs a key.
+    pub fn is_keyed(&self) -> bool {
+        match self {
+            Self::Hash(_) | Self::EncryptPrefix => true,
+            Self::Named(names) => names.is_keyed(),
+            Self::Keep | Self::Drop | Self::Bucket | Self::BlackMarker | Self::Truncate { .. } | Self::Asn | Self::Country | Self::Precision(_) => false,
+            Self::Detect | Self::Template | Self::NoQuery | Self::PathOnly | Self::Origin | Self::Site | Self::Family => false,
+        }
+    }
+
     /// The word in a policy file and in `explain`.
     pub fn name(&self) -> String {
         match self {
@@ -154,7 +195,8 @@ impl Action {
             Self::Precision(precision) => precision.name().to_owned(),
             Self::Keep => "keep".to_owned(),
             Self::Drop => "drop".to_owned(),
-            Self::Hash => "hash".to_owned(),
+            Self::Hash(Form::Hex) => "hash".to_owned(),
+            Self::Hash(Form::Address) => "hash/address".to_owned(),
             Self::Bucket => "bucket".to_owned(),
             Self::BlackMarker => "black-marker".to_owned(),
             Self::EncryptPrefix => "encrypt-prefix".to_owned(),
@@ -197,6 +239,8 @@ mod tests {
             (Field::Time, "truncate/24,32"),
             (Field::Path, "hash"),
             (Field::UserAgent, ""),
+            (Field::User, "hash/address"),
+            (Field::ClientAddr, "hash/hex"),
         ] {
             assert_eq!(Action::parse(field, word), None, "{word}");
         }

@@ -151,6 +151,8 @@ pub struct Tally {
     pub written: u64,
     /// Identifiers that the residual scan masked.
     pub masked: u64,
+    /// Records with a value that should have become a pseudonym and was cut or dropped, because there was no key for it.
+    pub keyless: u64,
     reasons: [u64; Reject::ALL.len()],
 }
 
@@ -175,6 +177,7 @@ impl Tally {
         self.excluded += other.excluded;
         self.written += other.written;
         self.masked += other.masked;
+        self.keyless += other.keyless;
         for (sum, count) in self.reasons.iter_mut().zip(other.reasons) {
             *sum += count;
         }

@@ -18,6 +18,8 @@ pub struct FieldChange {
     pub before: String,
     /// What is written; empty if nothing is.
     pub after: String,
+    /// Whether it should have become a pseudonym, and there was no key for it.
+    pub keyless: bool,
 }
 
 /// Explains each line of `sample`; blank lines and directives have no values.
@@ -75,7 +77,14 @@ pub(super) fn changes(plan: &Plan, tools: &mut Tools, line: &[u8], spans: &[Span
         let field = if slot.field.is_composite() { Field::Path } else { slot.field };
         let name = if slot.name.ends_with('*') { String::from_utf8_lossy(key).into_owned() } else { slot.name.to_string() };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        rows.push(FieldChange { field, name, action: tools.policy().action(field).name(), before: text(bytes), after: text(&after) });
+        rows.push(FieldChange {
+            field,
+            name,
+            action: tools.policy().action(field).name(),
+            before: text(bytes),
+            after: text(&after),
+            keyless: act.is_keyed() && tools.is_keyless(),
+        });
     }
     Ok(rows)
 }

@@ -48,7 +48,10 @@ impl Lane {
         let act = |field| format.slots().iter().rev().find(|slot| slot.field == field && slot.name.is_empty()).map(|slot| Act::compile(slot, policy, format));
         let address = act(Field::ClientAddr)?;
         let last_octet = matches!(address, Act::Address(AddressAct::Truncate(24, _))) && policy.except().is_empty();
-        Some(Self { last_octet, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? })
+        let lane = Self { last_octet, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
+        // A pseudonym needs the record's time, which the lane does not read.
+        let keyed = [&lane.address, &lane.user, &lane.path, &lane.referrer, &lane.agent].into_iter().any(Act::is_keyed);
+        (!keyed).then_some(lane)
     }
 
     /// Writes the clean line, with its end; false if the line is not the lane's, and then nothing is written.

@@ -14,6 +14,7 @@ mod explain;
 mod lane;
 mod memo;
 mod policy;
+mod pseudonym;
 mod reject;
 mod residual;
 mod scrubber;
@@ -23,10 +24,12 @@ mod token;
 mod tools;
 mod url;
 
-pub use action::{Action, Names, Precision, Simple};
+pub use action::{Action, Form, Names, Precision, Simple};
 pub use clean::{Clean, Quarantined, Reject, Tally};
 pub use explain::{FieldChange, explain};
 pub use policy::{BUILT_IN, Policy};
+pub(crate) use pseudonym::Ratchet;
+pub use pseudonym::{KeySource, NoPeriod, Period, PeriodKey};
 pub use scrubber::{OnReject, Output, Scrubber, Settings};
 pub use selection::{Condition, Selection};
 

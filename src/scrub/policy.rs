@@ -14,6 +14,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 pub struct Policy {
     name: String,
     actions: BTreeMap<Field, Action>,
+    /// Fields whose pseudonyms are joined with those of others.
+    domains: BTreeMap<Field, String>,
     except: Nets,
 }
 
@@ -32,9 +34,14 @@ impl Policy {
         Self::parse(name, name, text).ok()
     }
 
-    /// Reads a policy. `origin` is what errors call the text.
+    /// Reads a policy where there are no keys: an action that needs one is an error. `origin` is what errors call the text.
     pub fn parse(name: &str, origin: &str, text: &str) -> Result<Self, Box<Diagnostic>> {
-        Reader { origin, text }.policy(name)
+        Reader { origin, text, keys: false }.policy(name)
+    }
+
+    /// Reads a policy where there are keys, which a [`super::Scrubber`] is given in [`super::Settings::keys`].
+    pub fn keyed(name: &str, origin: &str, text: &str) -> Result<Self, Box<Diagnostic>> {
+        Reader { origin, text, keys: true }.policy(name)
     }
 
     /// The name in reports.
@@ -48,6 +55,16 @@ impl Policy {
         self.actions.get(&field).unwrap_or(&Action::Drop)
     }
 
+    /// Whether any action needs a key.
+    pub fn is_keyed(&self) -> bool {
+        self.actions.values().any(Action::is_keyed)
+    }
+
+    /// What keeps pseudonyms of a field apart from those of others.
+    pub(crate) fn domain(&self, field: Field) -> &str {
+        self.domains.get(&field).map_or(field.name(), String::as_str)
+    }
+
     /// Networks whose addresses are left alone.
     pub(crate) const fn except(&self) -> &Nets {
         &self.except
@@ -57,6 +74,8 @@ impl Policy {
 struct Reader<'a> {
     origin: &'a str,
     text: &'a str,
+    /// Whether there are keys.
+    keys: bool,
 }
 
 type Fault = Box<Diagnostic>;
@@ -71,6 +90,7 @@ impl Reader<'_> {
             self.fault(error.span().unwrap_or(0..0), "the policy is not valid TOML", error.message(), "correct the line that the caret shows; strings stand in double quotes")
         })?;
         let mut actions = BTreeMap::new();
+        let mut domains = BTreeMap::new();
         let mut except = Vec::new();
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
@@ -78,7 +98,9 @@ impl Reader<'_> {
                 "except" => except = self.nets(value)?,
                 word => {
                     let field = Field::named(word).filter(|field| !field.is_composite()).ok_or_else(|| self.unknown(key.span(), word))?;
-                    actions.insert(field, self.action(field, value)?);
+                    let (action, domain) = self.action(field, value)?;
+                    actions.insert(field, action);
+                    domains.extend(domain.map(|domain| (field, domain)));
                 }
             }
         }
@@ -93,11 +115,17 @@ impl Reader<'_> {
                     "add a line for each, or other = \"drop\" for all of them",
                 ));
             };
-            for field in FIELDS {
-                actions.entry(field).or_insert_with(|| other.clone());
+            let domain = domains.get(&Field::Other).cloned();
+            for field in missing.into_iter().filter_map(Field::named) {
+                // What cannot be hashed, such as a status, says too much about a person to stay and goes.
+                let hashed = matches!(other, Action::Hash(_)).then(|| Action::parse(field, &other.name()).unwrap_or(Action::Drop));
+                if matches!(hashed, Some(Action::Hash(_))) {
+                    domains.extend(domain.clone().map(|domain| (field, domain)));
+                }
+                actions.insert(field, hashed.unwrap_or_else(|| other.clone()));
             }
         }
-        Ok(Policy { name: name.to_owned(), actions, except: Nets::new(&except) })
+        Ok(Policy { name: name.to_owned(), actions, domains, except: Nets::new(&except) })
     }
 
     fn unknown(&self, span: Range<usize>, word: &str) -> Fault {
@@ -109,34 +137,64 @@ impl Reader<'_> {
         self.fault(span, format!("unknown field `{word}`"), "no field has this name", remedy)
     }
 
-    fn action(&self, field: Field, value: &Spanned<DeValue<'_>>) -> Result<Action, Fault> {
+    /// The action, and the domain that the policy names for it.
+    fn action(&self, field: Field, value: &Spanned<DeValue<'_>>) -> Result<(Action, Option<String>), Fault> {
         let remedy = || format!("{} takes one of: {}", field.name(), Action::accepted(field));
         match value.get_ref() {
-            DeValue::String(word) => {
-                let action = Action::parse(field, word)
-                    .ok_or_else(|| self.fault(value.span(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
-                if matches!(action, Action::Hash | Action::EncryptPrefix) {
-                    Err(self.keyed(value.span(), word))
-                } else if matches!(action, Action::Asn | Action::Country) {
-                    Err(self.database(value.span(), word))
-                } else {
-                    Ok(action)
-                }
-            }
-            DeValue::Table(table) if matches!(field, Field::Query | Field::Cookie | Field::Header) => self.names(field, table, value.span()).map(Action::Named),
-            other @ (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_)) => {
+            DeValue::String(word) => Ok((self.word(field, word, value.span())?, None)),
+            DeValue::Table(table) if matches!(field, Field::Query | Field::Cookie | Field::Header) => Ok((Action::Named(self.names(field, table, value.span())?), None)),
+            DeValue::Table(table) => self.joined(field, table, value.span()),
+            other @ (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_)) => {
                 Err(self.fault(value.span(), format!("{} cannot be a {}", field.name(), other.type_str()), "an action stands here", remedy()))
             }
         }
     }
 
+    fn word(&self, field: Field, word: &str, span: Range<usize>) -> Result<Action, Fault> {
+        let remedy = || format!("{} takes one of: {}", field.name(), Action::accepted(field));
+        let action =
+            Action::parse(field, word).ok_or_else(|| self.fault(span.clone(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
+        if action.is_keyed() && !self.keys {
+            Err(self.no_keys(span, word))
+        } else if matches!(action, Action::Asn | Action::Country) {
+            Err(self.database(span, word))
+        } else {
+            Ok(action)
+        }
+    }
+
+    /// `{ action = "hash", domain = "person" }`
+    fn joined(&self, field: Field, table: &DeTable<'_>, span: Range<usize>) -> Result<(Action, Option<String>), Fault> {
+        let (mut action, mut domain) = (None, None);
+        for (key, value) in table {
+            match (key.get_ref().as_ref(), value.get_ref().as_str()) {
+                ("action", Some(word)) => action = Some(self.word(field, word, value.span())?),
+                ("domain", _) => domain = Some(self.domain(value)?),
+                (word, _) => return Err(self.fault(key.span(), format!("`{word}` says nothing here"), "not understood", "write { action = \"hash\", domain = \"person\" }")),
+            }
+        }
+        let whole = || self.fault(span.clone(), format!("{} names no action", field.name()), "no action", "write { action = \"hash\", domain = \"person\" }");
+        let action = action.ok_or_else(whole)?;
+        if domain.is_some() && !matches!(action, Action::Hash(_)) {
+            return Err(self.fault(span, "a domain belongs to hashed values only", "nothing is hashed here", "leave the domain out, or hash the field"));
+        }
+        Ok((action, domain))
+    }
+
+    fn domain(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Fault> {
+        let named = value.get_ref().as_str().filter(|name| !name.is_empty());
+        named
+            .map(str::to_owned)
+            .ok_or_else(|| self.fault(value.span(), "a domain is a name", "not a name", "write domain = \"person\" with all fields whose pseudonyms are to be the same"))
+    }
+
     /// Unkeyed hashing does not exist: whoever can guess the input can undo it.
-    fn keyed(&self, span: Range<usize>, word: &str) -> Fault {
+    fn no_keys(&self, span: Range<usize>, word: &str) -> Fault {
         self.fault(
             span,
             format!("`{word}` needs a pseudonym key, and none is configured"),
             "there is no unkeyed form of this action",
-            "use truncate/24,32 or drop; keyed actions need a key directory, which this version does not have",
+            "make keys with `logfade keys init` and name their directory with --state, or use truncate/24,32 or drop",
         )
     }
 
@@ -151,7 +209,7 @@ impl Reader<'_> {
 
     fn names(&self, field: Field, table: &DeTable<'_>, span: Range<usize>) -> Result<Names, Fault> {
         let mut names = BTreeMap::new();
-        let mut default = None;
+        let (mut default, mut domain) = (None, None);
         for (key, value) in table {
             let simple = match key.get_ref().as_ref() {
                 "default" => {
@@ -159,15 +217,21 @@ impl Reader<'_> {
                     default = Some(match word {
                         "keep" => Simple::Keep,
                         "drop" => Simple::Drop,
-                        "hash" => return Err(self.keyed(value.span(), word)),
-                        _ => return Err(self.fault(value.span(), format!("the default of {} is no action", field.name()), "not an action", "use keep or drop")),
+                        "hash" if !self.keys => return Err(self.no_keys(value.span(), word)),
+                        "hash" => Simple::Hash,
+                        _ => return Err(self.fault(value.span(), format!("the default of {} is no action", field.name()), "not an action", "use drop, hash or keep")),
                     });
                     continue;
                 }
                 "keep" => Simple::Keep,
                 "drop" => Simple::Drop,
-                "hash" => return Err(self.keyed(value.span(), "hash")),
-                word => return Err(self.fault(key.span(), format!("unknown key `{word}`"), "no such list", "use default, keep, hash or drop")),
+                "hash" if !self.keys => return Err(self.no_keys(value.span(), "hash")),
+                "hash" => Simple::Hash,
+                "domain" => {
+                    domain = Some(self.domain(value)?);
+                    continue;
+                }
+                word => return Err(self.fault(key.span(), format!("unknown key `{word}`"), "no such list", "use default, keep, hash, drop or domain")),
             };
             for name in self.strings(value)? {
                 if names.insert(name.get_ref().to_lowercase(), simple).is_some() {
@@ -175,8 +239,13 @@ impl Reader<'_> {
                 }
             }
         }
-        let default = default.ok_or_else(|| self.fault(span, format!("{} does not decide the names that are not listed", field.name()), "no default", "add default = \"drop\""))?;
-        Ok(Names { default, names })
+        let default =
+            default.ok_or_else(|| self.fault(span.clone(), format!("{} does not decide the names that are not listed", field.name()), "no default", "add default = \"drop\""))?;
+        let names = Names { default, names, domain };
+        if names.domain.is_some() && !names.is_keyed() {
+            return Err(self.fault(span, "a domain belongs to hashed values only", "nothing is hashed here", "leave the domain out, or add hash = [\"name\"]"));
+        }
+        Ok(names)
     }
 
     fn strings<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Result<Vec<Spanned<&'v str>>, Fault> {
@@ -197,6 +266,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::action::Form;
     use super::*;
 
     fn cause(text: &str) -> String {
@@ -212,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn with_keys_a_field_has_a_domain_of_its_own_unless_the_policy_joins_it() {
+        let text = "client_addr = \"hash/address\"\nuser = { action = \"hash\", domain = \"person\" }\ncookie = { default = \"drop\", hash = [\"S\"], domain = \"visitor\" }\nquery = { default = \"hash\" }\nother = \"hash\"";
+        let policy = Policy::keyed("p", "p.toml", text).unwrap();
+        assert!(policy.is_keyed());
+        assert_eq!(policy.action(Field::ClientAddr), &Action::Hash(Form::Address));
+        assert_eq!((policy.domain(Field::User), policy.domain(Field::Ident), policy.domain(Field::ClientAddr)), ("person", "ident", "client_addr"));
+        let Action::Named(cookies) = policy.action(Field::Cookie) else { panic!("by name") };
+        let Action::Named(query) = policy.action(Field::Query) else { panic!("by name") };
+        assert_eq!((cookies.domain_of(Field::Cookie, b"S").as_ref(), query.domain_of(Field::Query, b"Uid").as_ref()), ("visitor", "query:uid"));
+        assert_eq!((policy.action(Field::Session), policy.action(Field::Status)), (&Action::Hash(Form::Hex), &Action::Drop));
+        assert!(BUILT_IN.iter().all(|(name, _)| !Policy::built_in(name).unwrap().is_keyed()));
+    }
+
+    #[test]
     fn faults_show_their_place_and_a_remedy() {
         let table = [
             ("client_addr = \"trunc\"\nother = \"drop\"", "`trunc` is no action of client_addr", "p.toml:1:15"),
@@ -222,6 +306,12 @@ mod tests {
             ("other = drop", "not valid TOML", "p.toml:1"),
             ("query = { keep = [\"a\"] }\nother = \"drop\"", "does not decide", "p.toml:1:9"),
             ("query = { default = \"drop\", keep = [\"a\"], drop = [\"A\"] }\nother = \"drop\"", "decided twice", "p.toml:1"),
+            ("user = { action = \"hash\" }\nother = \"drop\"", "needs a pseudonym key", "p.toml:1:19"),
+            ("cookie = { default = \"hash\" }\nother = \"drop\"", "needs a pseudonym key", "p.toml:1:22"),
+            ("user = { action = \"drop\", domain = \"a\" }\nother = \"drop\"", "belongs to hashed", "p.toml:1:8"),
+            ("user = { domain = \"a\" }\nother = \"drop\"", "names no action", "p.toml:1:8"),
+            ("cookie = { default = \"drop\", domain = \"a\" }\nother = \"drop\"", "belongs to hashed", "p.toml:1:10"),
+            ("client_addr = \"hash/address\"\nother = \"drop\"", "needs a pseudonym key", "p.toml:1:15"),
             ("time = 5\nother = \"drop\"", "cannot be a", "p.toml:1:8"),
         ];
         for (text, words, place) in table {

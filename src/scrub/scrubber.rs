@@ -5,6 +5,7 @@ use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
 use super::lane::Lane;
 use super::policy::Policy;
+use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
 use super::{ecs, reject};
 use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub max_line: usize,
     /// Whether the time of each record is wanted: [`Scrubber::moment`].
     pub moments: bool,
+    /// Where keys come from. Without them a keyed policy truncates, and counts [`Tally::keyless`].
+    pub keys: Option<KeySource>,
 }
 
 /// A format with the act for each of its slots.
@@ -80,6 +83,7 @@ pub struct Scrubber {
     pending: [Vec<u8>; 2],
     record: ecs::Record,
     moments: bool,
+    keyed: bool,
     moment: Option<Timestamp>,
     lane: Option<Lane>,
 }
@@ -97,7 +101,7 @@ impl Scrubber {
         Self {
             columns: vec![Columns::default(); plans.len()],
             plans,
-            tools: Tools::new(Arc::clone(&settings.policy)),
+            tools: Tools::new(Arc::clone(&settings.policy), settings.keys.clone().map(Keys::new)),
             on_reject: settings.on_reject,
             output: settings.output,
             max_line: settings.max_line,
@@ -109,9 +113,15 @@ impl Scrubber {
             pending: Default::default(),
             record: ecs::Record::default(),
             moments: settings.moments,
+            keyed: settings.policy.is_keyed(),
             moment: None,
             lane: settings.formats.first().filter(|_| settings.output == Output::Same && !settings.moments).and_then(|format| Lane::new(format, &settings.policy)),
         }
+    }
+
+    /// Asks for keys again, once per block that was read: so that none is used longer than that after its end.
+    pub fn refresh(&mut self) {
+        self.tools.refresh();
     }
 
     /// Scrubs a block of whole lines (the last one may lack its end).
@@ -130,14 +140,19 @@ impl Scrubber {
         self.moment
     }
 
-    /// Notes the record's time.
-    fn note(&mut self, plan: usize, line: &[u8], inner: bool) {
+    /// Notes the record's time, which is also that of its keys.
+    fn note(&mut self, plan: usize, line: &[u8], carried: bool) {
         let Some(plan) = self.plans.get(plan) else { return };
-        let spans = if inner { self.inner.as_slice() } else { self.spans.as_slice() };
         let is_time = |span: &&Span| plan.format.slots().get(usize::from(span.slot)).is_some_and(|slot| slot.field == Field::Time);
-        let values = |own: bool| spans.iter().filter(is_time).filter(move |span| own == (usize::from(span.slot) >= ENVELOPE_SLOTS)).filter_map(|span| line.get(span.range()));
-        // The line's own time before the carrier's.
-        self.moment = time::of_record(values(true)).or_else(|| time::of_record(values(false))).or(self.moment);
+        let outer = || self.spans.as_slice().iter().filter(is_time);
+        let inner = || self.inner.as_slice().iter().filter(is_time);
+        let is_own = |span: &&Span| usize::from(span.slot) >= ENVELOPE_SLOTS;
+        // The line's own time before its carrier's.
+        let own = if carried { instant(&self.decoded, inner()) } else { instant(line, outer().filter(is_own)) };
+        let own = own.or_else(|| instant(line, outer().filter(|span| carried || !is_own(span))));
+        // Pseudonyms take no other record's time: which one came before depends on how the input was cut into blocks.
+        self.tools.turn(own);
+        self.moment = own.or(self.moment);
     }
 
     /// Counts a line that was too long to be held; its place is kept.
@@ -168,8 +183,10 @@ impl Scrubber {
             tally.written += 1;
             return;
         }
+        self.tools.turn(None);
         match self.scrub(line, clean, tally) {
             Ok(()) => {
+                tally.keyless += u64::from(self.tools.is_keyless());
                 // What `--output json` has nothing to say about (directives) leaves no line.
                 tally.clean += 1;
                 if clean.len() > start || self.output == Output::Same {
@@ -252,6 +269,10 @@ impl Scrubber {
             return Ok(Vec::new());
         }
         let separate = peeled.is_some_and(|peeled| peeled.coded) || (peeled.is_some() && !self.decoded.is_empty());
+        if self.keyed {
+            self.tools.refresh();
+            self.note(found.plan, line, separate);
+        }
         let Some(plan) = self.plans.get(found.plan) else { return Err(Reject::Envelope) };
         let mut changes = super::explain::changes(plan, &mut self.tools, line, self.spans.as_slice())?;
         if separate {
@@ -303,7 +324,7 @@ impl Scrubber {
     }
 
     fn bare(&mut self, plan: usize, line: &[u8], clean: &mut Clean, tally: &mut Tally) -> Result<(), Reject> {
-        if self.moments {
+        if self.moments || self.keyed {
             self.note(plan, line, false);
         }
         let Some(plan) = self.plans.get(plan) else { return Err(Reject::Envelope) };
@@ -324,14 +345,8 @@ impl Scrubber {
             return Err(Reject::Envelope);
         }
         let separate = peeled.coded || !self.decoded.is_empty();
-        if self.moments && !empty {
-            if separate {
-                let decoded = std::mem::take(&mut self.decoded);
-                self.note(found.plan, &decoded, true);
-                self.decoded = decoded;
-            } else {
-                self.note(found.plan, line, false);
-            }
+        if self.moments || self.keyed {
+            self.note(if empty { 0 } else { found.plan }, line, separate && !empty);
         }
         let Some(plan) = self.plans.get(if empty { 0 } else { found.plan }) else { return Err(Reject::Envelope) };
         if self.output == Output::Json {
@@ -390,6 +405,21 @@ impl Scrubber {
         }
         Ok(())
     }
+}
+
+/// The instant of the record that these spans name; escapes are read where it cannot be had otherwise.
+fn instant<'a>(line: &[u8], spans: impl Iterator<Item = &'a Span> + Clone) -> Option<Timestamp> {
+    let values = spans.filter_map(|span| line.get(span.range()));
+    time::of_record(values.clone()).or_else(|| {
+        let plain: Vec<Vec<u8>> = values
+            .map(|value| {
+                let mut plain = Vec::new();
+                escape::text(value, &mut plain);
+                plain
+            })
+            .collect();
+        time::of_record(plain.iter().map(Vec::as_slice))
+    })
 }
 
 /// Where runs of the decoded line stand in the output: `(output offset, from, to)`.

@@ -1,17 +1,21 @@
 //! Acts applied to values: each value stays, goes, is replaced or is masked.
 
+mod keyed;
+
 use super::act::{Act, AddressAct};
-use super::action::{Action, Names, Precision, Simple};
+use super::action::{Action, Precision, Simple};
 use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
 use super::memo::{Kept, Memos};
 use super::policy::Policy;
+use super::pseudonym::Keys;
 use super::residual::{Residual, Rules};
 use super::time::Degraded;
 use super::token::Tokens;
-use super::url::{self, Referrer};
+use super::url::Referrer;
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
+use jiff::Timestamp;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -57,6 +61,10 @@ pub(crate) struct Tools {
     policy: Arc<Policy>,
     addresses: bool,
     emails: bool,
+    keys: Option<Keys>,
+    /// The record's own time.
+    time: Option<Timestamp>,
+    keyless: bool,
 }
 
 /// One value in its line.
@@ -71,7 +79,7 @@ pub(crate) struct Value<'a> {
 }
 
 impl Tools {
-    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+    pub(crate) fn new(policy: Arc<Policy>, keys: Option<Keys>) -> Self {
         // What a policy keeps in its own field it does not mask elsewhere.
         let addresses = *policy.action(Field::ClientAddr) != Action::Keep;
         let emails = *policy.action(Field::User) != Action::Keep;
@@ -87,6 +95,9 @@ impl Tools {
             policy,
             addresses,
             emails,
+            keys,
+            time: None,
+            keyless: false,
         }
     }
 
@@ -119,8 +130,11 @@ impl Tools {
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
             Act::Agent => Ok(self.scan(bytes, true)),
             Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
-            Act::Address(act) => self.address(*act, ADDRESS, bytes).ok_or(Reject::Address),
-            Act::Addresses(act) => Ok(self.address(*act, ADDRESSES, bytes).unwrap_or(Edit::Gone)),
+            Act::Hash(hashed) => Ok(self.hash(hashed, value)),
+            Act::Address(act) if act.is_keyed() => self.keyed_address(act, value).ok_or(Reject::Address),
+            Act::Addresses(act) if act.is_keyed() => Ok(self.keyed_address(act, value).unwrap_or(Edit::Gone)),
+            Act::Address(act) => self.address(act, ADDRESS, bytes).ok_or(Reject::Address),
+            Act::Addresses(act) => Ok(self.address(act, ADDRESSES, bytes).unwrap_or(Edit::Gone)),
             Act::Time(precision) => {
                 self.piece.clear();
                 Ok(match super::time::degrade(bytes, *precision, &mut self.piece) {
@@ -149,10 +163,14 @@ impl Tools {
             }
             Act::Query(names) => Ok(self.pairs(bytes, names, true)),
             Act::Cookies(names) => Ok(self.pairs(bytes, names, false)),
-            Act::ByKey(names, prefix) => Ok(match names.decide(value.key.get(*prefix..).unwrap_or_default()) {
-                Simple::Keep => self.scan(bytes, false),
-                Simple::Drop | Simple::Hash => Edit::Gone,
-            }),
+            Act::ByKey(names, prefix) => {
+                let name = value.key.get(*prefix..).unwrap_or_default();
+                Ok(match names.decide(name) {
+                    Simple::Keep => self.scan(bytes, false),
+                    Simple::Drop => Edit::Gone,
+                    Simple::Hash => self.hash_header(names, name, value),
+                })
+            }
             Act::NoQuery | Act::PathOnly | Act::Origin | Act::Site => Ok(self.referrer(act, bytes)),
             Act::Family => Ok(self.family(value)),
         }
@@ -227,13 +245,13 @@ impl Tools {
     }
 
     #[inline]
-    fn address(&mut self, act: AddressAct, kind: u8, bytes: &[u8]) -> Option<Edit> {
+    fn address(&mut self, act: &AddressAct, kind: u8, bytes: &[u8]) -> Option<Edit> {
         self.piece.clear();
         // IPv4 is read faster than it is looked up.
         if bytes.len() <= 15
             && let Some(endpoint) = address::parse(bytes)
         {
-            return Some(self.one(act, &endpoint));
+            return Some(self.one(act, &endpoint, bytes));
         }
         let hash = self.memos.addresses.hash(kind, bytes);
         if let Some(piece) = self.memos.addresses.find(hash, bytes) {
@@ -241,7 +259,7 @@ impl Tools {
             return Some(Edit::Piece);
         }
         let edit = match address::parse(bytes) {
-            Some(endpoint) => Some(self.one(act, &endpoint)),
+            Some(endpoint) => Some(self.one(act, &endpoint, bytes)),
             None => self.coded_address(act, bytes),
         };
         if edit == Some(Edit::Piece) {
@@ -252,21 +270,20 @@ impl Tools {
 
     /// An address behind escapes, or several of them.
     #[cold]
-    fn coded_address(&mut self, act: AddressAct, raw: &[u8]) -> Option<Edit> {
+    fn coded_address(&mut self, act: &AddressAct, raw: &[u8]) -> Option<Edit> {
         let mut plain = Vec::new();
         escape::text(raw, &mut plain);
         // nginx's $binary_remote_addr.
         if raw.contains(&b'\\')
             && let Some(binary) = address::parse_binary(&plain)
         {
-            write(act, &binary, &mut self.piece);
-            return Some(Edit::Piece);
+            return Some(self.write(act, &binary, b""));
         }
         let mut bytes = Vec::new();
         escape::percent(&plain, false, &mut bytes);
         let bytes = bytes.as_slice();
         if let Some(endpoint) = address::parse(bytes) {
-            return Some(self.one(act, &endpoint));
+            return Some(self.one(act, &endpoint, bytes));
         }
         // Several hops: each one for itself, the marks between them stay.
         let mut at = 0;
@@ -282,7 +299,10 @@ impl Tools {
             if excepted(&self.policy, &endpoint) {
                 self.piece.extend_from_slice(bytes.get(hop.clone()).unwrap_or_default());
             } else {
-                write(act, &endpoint, &mut self.piece);
+                let text = bytes.get(hop.clone()).unwrap_or_default();
+                if self.write(act, &endpoint, text) == Edit::Gone {
+                    self.piece.push(b'-');
+                }
             }
             at = hop.end;
         }
@@ -293,32 +313,29 @@ impl Tools {
     }
 
     #[inline]
-    fn one(&mut self, act: AddressAct, endpoint: &address::Endpoint<'_>) -> Edit {
+    fn one(&mut self, act: &AddressAct, endpoint: &address::Endpoint<'_>, text: &[u8]) -> Edit {
         match endpoint.host {
             Host::Unix | Host::Absent => Edit::Same,
-            Host::Name => Edit::Gone,
+            Host::Name if !matches!(act, AddressAct::Hash(..)) => Edit::Gone,
             Host::V4(_) | Host::V6(_) if excepted(&self.policy, endpoint) => Edit::Same,
-            Host::V4(_) | Host::V6(_) => {
-                write(act, endpoint, &mut self.piece);
-                Edit::Piece
-            }
+            Host::Name | Host::V4(_) | Host::V6(_) => self.write(act, endpoint, text),
         }
     }
 
-    fn pairs(&mut self, bytes: &[u8], names: &Names, query: bool) -> Edit {
-        self.piece.clear();
-        let piece = &mut self.piece;
-        url::keep_pairs(bytes, names, query, |range| {
-            let between: &[u8] = match (piece.is_empty(), query) {
-                (true, true) => url::query_mark(bytes),
-                (true, false) => b"",
-                (false, true) => b"&",
-                (false, false) => b"; ",
-            };
-            piece.extend_from_slice(between);
-            piece.extend_from_slice(bytes.get(range).unwrap_or_default());
-        });
-        if self.piece.is_empty() { Edit::Gone } else { self.scan_piece() }
+    /// Appends what takes an endpoint's place; `text` is what it was read from.
+    #[inline]
+    fn write(&mut self, act: &AddressAct, endpoint: &address::Endpoint<'_>, text: &[u8]) -> Edit {
+        let out = &mut self.piece;
+        match (act, &endpoint.host) {
+            (AddressAct::Truncate(v4, v6), _) => address::write_truncated(endpoint, *v4, *v6, out),
+            (_, Host::Unix) => out.extend_from_slice(b"unix:"),
+            (_, Host::Absent) => out.push(b'-'),
+            (AddressAct::Hash(..) | AddressAct::EncryptPrefix, Host::V4(_) | Host::V6(_) | Host::Name) => return self.pseudonym(act, endpoint, text),
+            (AddressAct::BlackMarker, Host::V4(_)) => out.extend_from_slice(b"0.0.0.0"),
+            (AddressAct::BlackMarker, Host::V6(_)) => out.extend_from_slice(if endpoint.bracketed { b"[::]" } else { b"::" }),
+            (AddressAct::BlackMarker, Host::Name) => out.push(b'-'),
+        }
+        Edit::Piece
     }
 
     fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
@@ -458,15 +475,6 @@ impl Tools {
 
 fn excepted(policy: &Policy, endpoint: &address::Endpoint<'_>) -> bool {
     !policy.except().is_empty() && endpoint.ip().is_some_and(|ip| policy.except().contains(ip))
-}
-
-fn write(act: AddressAct, endpoint: &address::Endpoint<'_>, out: &mut Vec<u8>) {
-    match (act, &endpoint.host) {
-        (AddressAct::Truncate(v4, v6), _) => address::write_truncated(endpoint, v4, v6, out),
-        (AddressAct::BlackMarker, Host::V4(_)) => out.extend_from_slice(b"0.0.0.0"),
-        (AddressAct::BlackMarker, Host::V6(_)) => out.extend_from_slice(if endpoint.bracketed { b"[::]" } else { b"::" }),
-        (AddressAct::BlackMarker, Host::Name | Host::Unix | Host::Absent) => out.push(b'-'),
-    }
 }
 
 /// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.

@@ -74,8 +74,8 @@ fn separator(tail: &[u8], query: bool) -> Option<usize> {
     }
 }
 
-/// Calls back with every pair whose name stays.
-pub(crate) fn keep_pairs(value: &[u8], names: &Names, query: bool, mut keep: impl FnMut(Range<usize>)) {
+/// Calls back with every pair that does not go.
+pub(crate) fn keep_pairs(value: &[u8], names: &Names, query: bool, mut keep: impl FnMut(Range<usize>, Simple)) {
     let mut at = if query { mark(value) } else { 0 };
     while at < value.len() {
         let rest = value.get(at..).unwrap_or_default();
@@ -85,8 +85,10 @@ pub(crate) fn keep_pairs(value: &[u8], names: &Names, query: bool, mut keep: imp
         let blanks = pair.iter().take_while(|byte| **byte == b' ').count();
         let trimmed = pair.get(blanks..).unwrap_or_default();
         let name = trimmed.iter().position(|byte| *byte == b'=').map_or(trimmed, |end| trimmed.get(..end).unwrap_or_default());
-        if !trimmed.is_empty() && names.decide(name) == Simple::Keep {
-            keep(at + blanks..at + len);
+        match names.decide(name) {
+            _ if trimmed.is_empty() => {}
+            Simple::Drop => {}
+            decided @ (Simple::Keep | Simple::Hash) => keep(at + blanks..at + len, decided),
         }
         at += len + width.max(1);
     }
@@ -120,10 +122,10 @@ mod tests {
 
     #[test]
     fn pairs_stay_by_name() {
-        let names = Names { default: Simple::Drop, names: BTreeMap::from([("page".to_owned(), Simple::Keep)]) };
+        let names = Names { default: Simple::Drop, names: BTreeMap::from([("page".to_owned(), Simple::Keep)]), domain: None };
         let show = |value: &str, query: bool| {
             let mut kept = Vec::new();
-            keep_pairs(value.as_bytes(), &names, query, |range| kept.push(value[range].to_owned()));
+            keep_pairs(value.as_bytes(), &names, query, |range, _| kept.push(value[range].to_owned()));
             kept.join("&")
         };
         assert_eq!(show("?id=1&page=2&x&Page=3", true), "page=2&Page=3");

@@ -2,6 +2,7 @@
 //!
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
 
+pub mod keys;
 pub mod ledger;
 pub mod ledger_key;
 pub mod rights;

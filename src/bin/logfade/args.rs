@@ -1,8 +1,9 @@
 //! What was typed.
 
-use crate::verify::Verify;
 use crate::incident::Incident;
+use crate::keys::Keys;
 use crate::ledger::Ledger;
+use crate::verify::Verify;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use logfade::store::sink::Compress;
 use std::io::IsTerminal;
@@ -95,6 +96,8 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// What broke a promise, and how it ended
     Incident(Incident),
+    /// Keys of pseudonyms: make, list, export, destroy, and undo encrypt-prefix
+    Keys(Keys),
     /// The manual page (roff)
     Man,
     /// Completions for a shell
@@ -121,6 +124,7 @@ pub(crate) struct Rules {
   logfade pipe < access.log > clean.log
   zcat old.log.gz | logfade pipe --format combined --policy strict --compress zstd -o clean.log.zst
   logfade pipe --format 'nginx:$remote_addr [$time_local] \"$request\" $status' < my.log
+  logfade keys init && logfade pipe --policy keyed.toml < access.log > clean.log
   logfade pipe --on-reject quarantine --quarantine odd.log --max-rejects 0.1% < access.log")]
 pub(crate) struct Pipe {
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Check};
 use crate::show::{self, say, table};
-use crate::{Outcome, config, state};
+use crate::{Outcome, config, keys, state};
 use logfade::retain::{self, Class, Config, Keep, Output, Source};
 use logfade::store::rights::{self, Lack};
 use serde_json::json;
@@ -16,7 +16,8 @@ pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
         return say(&format!("{:#}\n", retain::json_schema()));
     }
     show::format(&typed.rules.format)?;
-    let policy = show::policy(&typed.rules.policy)?;
+    let policy = show::policy(args, &typed.rules.policy)?;
+    keys::trial(args, &policy)?;
     let Some(config) = config::load(args)? else {
         if args.json {
             return say(&format!("{}\n", json!({"format": typed.rules.format, "policy": policy.name(), "config": null})));

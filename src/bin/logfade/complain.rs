@@ -46,6 +46,8 @@ impl From<StoreError> for Complaint {
         let exit = match error.cause {
             // Found in the middle of the work, not when it was set up.
             Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
+            // Keys that others may know, or that were put back.
+            Cause::Refused { .. } if error.verb == "trust" => Exit::Refused,
             Cause::Refused { .. } => Exit::Usage,
             Cause::Broken(_) => Exit::Refused,
             Cause::Io(_) | Cause::Damaged(_) => Exit::Io,

@@ -38,5 +38,6 @@ fn policy(config: &Path, word: &str) -> Result<Policy, PolicyFault> {
     let path = config.parent().unwrap_or(Path::new("")).join(word);
     let text = std::fs::read_to_string(&path).map_err(|_unreadable| PolicyFault::Unknown)?;
     let name = path.file_stem().map_or_else(|| word.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    Policy::parse(&name, &path.to_string_lossy(), &text).map_err(PolicyFault::Fault)
+    // Whether there are keys is found out where they are needed.
+    Policy::keyed(&name, &path.to_string_lossy(), &text).map_err(PolicyFault::Fault)
 }

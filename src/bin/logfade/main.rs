@@ -6,12 +6,13 @@ mod complain;
 mod config;
 mod exit;
 mod incident;
+mod keys;
 mod ledger;
 mod pipe;
 mod report;
 mod show;
-mod verify;
 mod state;
+mod verify;
 
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),
         Some(Command::Check(ref check)) => check::check(&args, check),
+        Some(Command::Keys(ref typed)) => keys::run(&args, typed),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),

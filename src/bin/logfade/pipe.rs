@@ -3,7 +3,7 @@
 use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
-use crate::{Outcome, config, report, show};
+use crate::{Outcome, config, keys, report, show};
 use logfade::run::pipe::{PipeJob, Target, open, pipe};
 use logfade::scrub;
 use logfade::store::sink::{Quarantine, Sink, is_pattern};
@@ -19,10 +19,12 @@ use std::time::Instant;
 /// Runs the filter.
 pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let started = Instant::now();
-    // Its [keys] decide about pseudonyms; a configuration at fault must not be taken for none.
+    // A configuration at fault must not be taken for none.
     config::load(args)?;
     let format = show::format(&typed.rules.format)?;
-    let policy = show::policy(&typed.rules.policy)?;
+    let policy = show::policy(args, &typed.rules.policy)?;
+    // Before the output, so that a refusal leaves no empty file.
+    let ring = keys::ring(args, &policy)?;
     let quarantine = match (typed.on_reject, &typed.quarantine) {
         (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
@@ -61,6 +63,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         quarantine,
         threads: typed.threads.map_or(processors, usize::from),
         max_line,
+        keys: ring,
     };
     let mut done = pipe(job, source, target);
     let error = done.error.take().filter(|error| !error.is_broken_pipe());

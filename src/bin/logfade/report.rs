@@ -18,6 +18,7 @@ pub(crate) fn json(report: &PipeReport, took: Duration) -> Value {
         "lost": report.lost,
         "reasons": tally.reasons(),
         "masked": tally.masked,
+        "keyless": tally.keyless,
         "bytes_in": report.bytes_in,
         "bytes_out": report.bytes_out,
         "seconds": took.as_secs_f64(),
@@ -34,6 +35,9 @@ pub(crate) fn line(report: &PipeReport, took: Duration) -> String {
         true => Ok(()),
         false => write!(text, " ({})", reasons.join(", ")),
     };
+    if tally.keyless > 0 {
+        let _infallible = write!(text, ", keyless {}", tally.keyless);
+    }
     let format = report.format.as_deref().unwrap_or("no known format");
     let _infallible = write!(text, "; {format}; {} in, {} out, {:.2} s", size(report.bytes_in), size(report.bytes_out), took.as_secs_f64());
     text

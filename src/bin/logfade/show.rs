@@ -1,14 +1,15 @@
 //! What sysadmins look at before they trust it: formats, policies, detection, and what would become of a log.
 
-use crate::Outcome;
 use crate::args::{Args, Detect, Explain, Policies, PoliciesAction};
 use crate::complain::{self, Complaint};
 use crate::exit::Exit;
+use crate::{Outcome, keys, state};
 use clap::CommandFactory;
 use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
 use logfade::diagnostic::Diagnostic;
 use logfade::format::{Format, FormatError, detect, named};
 use logfade::scrub::{self, BUILT_IN, OnReject, Output, Policy, Settings};
+use logfade::store::keys::{KeyRing, KeyStore};
 use logfade::store::source::{Block, Source, Stop};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -52,7 +53,7 @@ pub(crate) fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
 }
 
 /// The policy that was asked for: built in, or a file.
-pub(crate) fn policy(text: &str) -> Result<Policy, Complaint> {
+pub(crate) fn policy(args: &Args, text: &str) -> Result<Policy, Complaint> {
     if let Some(policy) = Policy::built_in(text) {
         return Ok(policy);
     }
@@ -62,7 +63,8 @@ pub(crate) fn policy(text: &str) -> Result<Policy, Complaint> {
         return Err(Complaint::usage(format!("no policy is called `{text}`, and no file can be read there"), format!("use {}, or the path of a policy file", names.join(", "))));
     };
     let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    Ok(Policy::parse(&name, text, &source)?)
+    let keyed = state::dir(args).is_ok_and(|state| KeyStore::is_there(&state));
+    Ok(if keyed { Policy::keyed(&name, text, &source)? } else { Policy::parse(&name, text, &source)? })
 }
 
 /// The first lines of a file, or of standard input.
@@ -140,17 +142,18 @@ pub(crate) fn policies(typed: &Policies) -> Outcome {
     say(&format!("{table}\n\n`logfade policies show NAME` prints one as a file to start from\n"))
 }
 
-fn settings(format: Option<Arc<Format>>, policy: Policy, sample: &[u8]) -> Settings {
+fn settings(format: Option<Arc<Format>>, policy: Policy, keys: Option<&Arc<KeyRing>>, sample: &[u8]) -> Settings {
     let formats = format.map_or_else(|| detect::rank(sample).into_iter().map(|fit| fit.format).collect(), |format| vec![format]);
-    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE, moments: false }
+    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE, moments: false, keys: keys.map(KeyRing::source) }
 }
 
 /// `logfade explain`
 pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     let format = format(&typed.rules.format)?;
-    let policy = policy(&typed.rules.policy)?;
+    let policy = policy(args, &typed.rules.policy)?;
+    let ring = keys::trial(args, &policy)?;
     let block = sample(typed.file.as_deref())?;
-    let settings = settings(format, policy, block.as_bytes());
+    let settings = settings(format, policy, ring.as_ref(), block.as_bytes());
     let name = settings.formats.first().map_or("unknown", |format| format.name()).to_owned();
     let explained = scrub::explain(&settings, block.as_bytes()).take(typed.lines);
     let raw = |text: &str| if typed.no_raw { String::new() } else { sane(text) };
@@ -158,7 +161,7 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
         let rows: Vec<_> = explained
             .map(|(line, changes)| match changes {
                 Ok(changes) => {
-                    let fields: Vec<_> = changes.iter().map(|change| json!({"field": change.field.name(), "name": change.name, "action": change.action, "before": if typed.no_raw { "" } else { &change.before }, "after": change.after})).collect();
+                    let fields: Vec<_> = changes.iter().map(|change| json!({"field": change.field.name(), "name": change.name, "action": change.action, "before": if typed.no_raw { "" } else { &change.before }, "after": change.after, "keyless": change.keyless})).collect();
                     json!({"line": line, "fields": fields})
                 }
                 Err(reject) => json!({"line": line, "fields": [], "rejected": reject.name()}),
@@ -168,6 +171,7 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     }
     let color = args.color.on_stdout();
     let mut text = format!("format {name}, policy {}\n", settings.policy.name());
+    let mut keyless = false;
     for (line, changes) in explained {
         let _infallible = writeln!(text, "\nline {line}");
         let Ok(changes) = changes else {
@@ -188,15 +192,20 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
             };
             let (mark, tint) = if change.before == change.after { ("=", Color::Green) } else { ("→", Color::Yellow) };
             let after = if change.after.is_empty() { "(nothing)".to_owned() } else { sane(&change.after) };
+            keyless |= change.keyless;
+            let action = if change.keyless { format!("{}, no key", change.action) } else { change.action.clone() };
             table.add_row([
                 Cell::new(format!("  {field}")),
-                Cell::new(&change.action),
+                Cell::new(action),
                 Cell::new(raw(&change.before)).fg(if change.before == change.after { Color::Reset } else { Color::Red }),
                 Cell::new(mark),
                 Cell::new(after).fg(tint),
             ]);
         }
         let _infallible = writeln!(text, "{table}");
+    }
+    if keyless {
+        text.push_str("\nno key: the record has no time, or its day is over for longer than keys are kept; addresses are truncated, other values dropped\n");
     }
     say(&text)
 }

@@ -1,0 +1,205 @@
+//! `logfade keys`: what there is, a first one, a copy, an end, and the way back for the holder.
+
+use crate::args::Args;
+use crate::complain::Complaint;
+use crate::exit::Exit;
+use crate::show::say;
+use crate::state::now;
+use crate::{Outcome, config, state};
+use clap::{Args as Group, Subcommand};
+use jiff::SignedDuration;
+use logfade::scrub::{Period, Policy};
+use logfade::store::keys::{Export, KeyMode, KeyRing, KeyState, KeyStore};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `logfade keys`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade keys init                              a key directory; a key is made with the first record of each day
+  logfade keys init --fleet seed                 the same pseudonyms on every machine that was given this seed
+  logfade keys list
+  logfade keys destroy 2026-11-22                its pseudonyms cannot be made or undone any more
+  logfade keys decrypt 203.0.113.9 --period 2026-11-22
+  logfade keys export --current -o state         for a new machine of a fleet: keys init --fleet state")]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Which periods have a key, and which were destroyed
+    List,
+    /// Make the key directory
+    #[command(after_help = "With --fleet every machine that was given the same seed writes the same pseudonym on the same day.
+The seed file is overwritten and removed; whoever keeps a copy of it can compute every later key.
+A further machine is better given what `logfade keys export --current` wrote: SEEDFILE may be that, too.")]
+    Init {
+        /// Take over a seed of at least 32 random bytes, or an exported state; the file is destroyed
+        #[arg(long, value_name = "SEEDFILE")]
+        fleet: Option<PathBuf>,
+    },
+    /// Copy key material to a new file of mode 0400, or to stdout if that is no terminal
+    Export {
+        /// The key of this UTC day (2026-11-22)
+        #[arg(required_unless_present = "current", conflicts_with = "current")]
+        period: Option<Period>,
+        /// The current state of fleet mode, for a new machine
+        #[arg(long)]
+        current: bool,
+        /// A file that is not there yet
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Destroy the key of a period for good; in fleet mode also every key before it
+    Destroy {
+        /// A UTC day (2026-11-22)
+        period: Period,
+    },
+    /// The address behind one that encrypt-prefix wrote. Shows raw data to you
+    Decrypt {
+        /// An address of a clean file
+        addr: IpAddr,
+        /// The UTC day of its record (2026-11-22)
+        #[arg(long, value_name = "P")]
+        period: Period,
+    },
+}
+
+/// What the configuration says about keys.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    /// `keys.mode`; `None`: whatever the directory was made for.
+    mode: Option<KeyMode>,
+    /// `keys.keep`
+    keep: SignedDuration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { mode: None, keep: SignedDuration::from_hours(24) }
+    }
+}
+
+impl Settings {
+    fn load(args: &Args) -> Result<Self, Complaint> {
+        let keys = config::load(args)?.and_then(|config| config.keys);
+        Ok(keys.map_or_else(Self::default, |keys| Self { mode: Some(keys.mode), keep: keys.keep }))
+    }
+}
+
+/// The keys that a policy needs; `None` if it needs none.
+pub(crate) fn ring(args: &Args, policy: &Policy) -> Result<Option<Arc<KeyRing>>, Complaint> {
+    if !policy.is_keyed() {
+        return Ok(None);
+    }
+    let settings = Settings::load(args)?;
+    Ok(Some(KeyRing::new(KeyStore::open(&state::dir(args)?, settings.mode)?, settings.keep, Box::new(now))))
+}
+
+/// The same for a look ahead, which leaves no key behind.
+pub(crate) fn trial(args: &Args, policy: &Policy) -> Result<Option<Arc<KeyRing>>, Complaint> {
+    if !policy.is_keyed() {
+        return Ok(None);
+    }
+    let settings = Settings::load(args)?;
+    Ok(Some(KeyRing::trial(KeyStore::open(&state::dir(args)?, settings.mode)?, settings.keep, Box::new(now))))
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
+    let state = state::dir(args)?;
+    let now = now();
+    let Settings { mode, keep } = Settings::load(args)?;
+    match &typed.action {
+        Action::List => list(args, &KeyStore::open(&state, mode)?),
+        Action::Init { fleet } => {
+            let made = match (fleet, mode) {
+                (Some(_), Some(KeyMode::Local)) => return Err(Complaint::usage("the configuration says keys.mode = \"local\"", "leave --fleet out, or set keys.mode = \"fleet\"")),
+                (None, Some(KeyMode::Fleet)) => return Err(Complaint::usage("the configuration says keys.mode = \"fleet\"", "name the seed file with --fleet FILE")),
+                (Some(handed), _) => KeyStore::init_fleet(&state, handed, now, keep)?,
+                (None, _) => KeyStore::init_local(&state)?,
+            };
+            init(args, &state, &made, fleet.as_deref())
+        }
+        Action::Export { period, output, .. } => {
+            let what = period.map_or(Export::Current, Export::Period);
+            KeyStore::open(&state, mode)?.export(what, output.as_deref(), (now, keep))?;
+            let Some(path) = output else { return Ok(Exit::Done) };
+            let name = period.map_or_else(|| String::from("current"), |period| period.to_string());
+            report(args, &json!({"exported": name, "path": path.to_string_lossy()}), &format!("{name} is in {}; whoever has it can make these pseudonyms\n", path.display()))
+        }
+        Action::Destroy { period } => {
+            let gone: Vec<String> = KeyStore::open(&state, mode)?.destroy(*period, now)?.iter().map(Period::to_string).collect();
+            let text = match gone.as_slice() {
+                [] => format!("{period} had no key, and will never have one\n"),
+                [one] => format!("{one} is destroyed; its pseudonyms cannot be made or undone any more\n"),
+                [first, .., last] => format!("{first} to {last} are destroyed; their pseudonyms cannot be made or undone any more\n"),
+            };
+            report(args, &json!({"period": period.to_string(), "destroyed": gone}), &text)
+        }
+        Action::Decrypt { addr, period } => {
+            let key = KeyStore::open(&state, mode)?.held_key(*period, now)?;
+            let key = key.ok_or_else(|| Complaint::usage(format!("{period} has no key here"), "`logfade keys list` shows the periods; what is destroyed cannot be undone"))?;
+            let plain = key.decrypt_prefix(*addr);
+            report(args, &json!({"addr": addr.to_string(), "period": period.to_string(), "decrypted": plain.to_string()}), &format!("{plain}\n"))
+        }
+    }
+}
+
+fn report(args: &Args, json: &serde_json::Value, text: &str) -> Outcome {
+    if args.json {
+        say(&format!("{json}\n"))
+    } else if args.quiet && !text.is_empty() && json.get("decrypted").is_none() {
+        Ok(Exit::Done)
+    } else {
+        say(text)
+    }
+}
+
+const fn word(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Held => "held",
+        KeyState::Destroyed => "destroyed",
+        KeyState::Restored => "restored",
+    }
+}
+
+fn list(args: &Args, store: &KeyStore) -> Outcome {
+    let inventory = store.list()?;
+    let mode = inventory.mode;
+    if args.json {
+        let rows: Vec<_> = inventory.periods.iter().map(|(period, state)| json!({"period": period.to_string(), "state": word(*state)})).collect();
+        return say(&format!("{}\n", json!({"mode": mode.name(), "periods": rows})));
+    }
+    let mut text = format!("mode {}\n", mode.name());
+    for (period, state) in &inventory.periods {
+        let reach = match (mode, state) {
+            (KeyMode::Fleet, KeyState::Destroyed) => ", and all before",
+            (KeyMode::Fleet, KeyState::Held | KeyState::Restored) => ", and all after",
+            (KeyMode::Local, _) => "",
+        };
+        let _infallible = writeln!(text, "{period}  {}{reach}", word(*state));
+    }
+    if inventory.periods.is_empty() {
+        text.push_str("no keys yet: each is made with the first record of its day\n");
+    }
+    if inventory.periods.iter().any(|(_, state)| *state == KeyState::Restored) {
+        text.push_str("\nrestored: it was destroyed and somebody put it back; `logfade keys destroy` ends it again\n");
+    }
+    say(&text)
+}
+
+fn init(args: &Args, state: &Path, store: &KeyStore, handed: Option<&Path>) -> Outcome {
+    let mode = store.mode().name();
+    let mut text = format!("{} holds keys of {mode} mode\n", state.display());
+    if let Some(handed) = handed {
+        let _infallible = writeln!(text, "{} is overwritten and removed; a copy kept elsewhere can compute every later key", handed.display());
+    }
+    report(args, &json!({"state": state.to_string_lossy(), "mode": mode}), &text)
+}
