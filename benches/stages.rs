@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot start has nothing to say")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::SignedDuration;
 use logfade::format::{Columns, Format, Spans};
-use logfade::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
+use logfade::scrub::{Clean, KeySource, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
+use logfade::store::keys::{KeyRing, KeyStore};
 use logfade::store::sink::{Compress, Encoder, Frame};
 use logfade::store::source::BLOCK;
 use std::fmt::Write as _;
@@ -92,7 +94,13 @@ fn built_in(name: &str) -> Policy {
 
 /// Every field is kept but for what `lines` decides.
 fn keep_but(lines: &str) -> Policy {
-    Policy::parse("bench", "bench", &format!("{lines}\nother = \"keep\"")).expect("a policy")
+    Policy::keyed("bench", "bench", &format!("{lines}\nother = \"keep\"")).expect("a policy")
+}
+
+/// Keys of a directory that goes away; its clock stands at the day of the block.
+fn keys(dir: &tempfile::TempDir) -> KeySource {
+    let now = "2025-03-14T12:00:00Z".parse().expect("a time");
+    KeyRing::new(KeyStore::init_local(&dir.path().join("state")).expect("a key directory"), SignedDuration::from_hours(24), Box::new(move || now)).source()
 }
 
 /// A scrubber with its buffers, as a worker holds them.
@@ -111,6 +119,7 @@ impl Worker {
     fn scrub(&mut self, block: &[u8]) -> &Clean {
         self.clean.clear();
         self.scrubber.block(block, &mut self.clean, &mut self.rejected, &mut self.tally);
+        assert_eq!(self.tally.keyless, 0, "every record has its key");
         assert_eq!(self.tally.rejected, 0, "every line of the block parses");
         &self.clean
     }
@@ -181,6 +190,7 @@ fn actions(criterion: &mut Criterion) {
     let text = block();
     let block = text.as_bytes();
     let records = text.lines().count() as u64;
+    let dir = tempfile::tempdir().expect("a directory");
     let mut group = criterion.benchmark_group("record");
     for (name, lines) in [
         ("all kept", ""),
@@ -191,9 +201,16 @@ fn actions(criterion: &mut Criterion) {
         ("query by name", "query = { default = \"drop\", keep = [\"page\"] }"),
         ("referrer origin", "referrer = \"origin\""),
         ("agent family", "user_agent = \"family\""),
+        ("address truncate", "client_addr = \"truncate/24,32\""),
+        ("time of the record, for its key", "session = \"hash\""),
+        ("address hash", "client_addr = \"hash\""),
+        ("address hash/address", "client_addr = \"hash/address\""),
+        ("address encrypt-prefix", "client_addr = \"encrypt-prefix\""),
+        ("agent hash", "user_agent = \"hash\""),
+        ("query hash by name", "query = { default = \"drop\", hash = [\"page\", \"email\"] }"),
         ("time to the hour", "time = \"hour\""),
     ] {
-        let mut worker = Worker::new(&settings(keep_but(lines), Output::Same));
+        let mut worker = Worker::new(&Settings { keys: Some(keys(&dir)), ..settings(keep_but(lines), Output::Same) });
         group.bench_function(name, |bencher| bencher.iter_custom(|wanted| per_record(wanted, records, || _ = black_box(worker.scrub(black_box(block))))));
     }
     group.finish();

@@ -26,6 +26,7 @@ mod suite {
     pub mod families;
     mod formats;
     mod identity;
+    pub mod keys;
     mod lane;
     mod ledger;
     mod limits;

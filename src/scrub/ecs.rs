@@ -49,6 +49,10 @@ pub(super) fn record(plan: &Plan, tools: &mut Tools, record: &mut Record, parts:
             match edit {
                 Edit::Gone => continue,
                 Edit::Same => record.kept.extend_from_slice(bytes),
+                // A pseudonym of a number brings its quotes.
+                Edit::Piece if span.text == Text::JsonScalar => {
+                    record.kept.extend_from_slice(tools.piece.trim_ascii_start().strip_prefix(b"\"").and_then(|piece| piece.strip_suffix(b"\"")).unwrap_or(&tools.piece))
+                }
                 Edit::Piece => record.kept.extend_from_slice(&tools.piece),
                 Edit::Masked => {
                     let mut at = 0;

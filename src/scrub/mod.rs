@@ -23,6 +23,7 @@ mod time;
 mod token;
 mod tools;
 mod url;
+mod watch;
 
 pub use action::{Action, Form, Names, Precision, Simple};
 pub use clean::{Clean, Quarantined, Reject, Tally};

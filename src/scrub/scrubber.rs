@@ -7,6 +7,7 @@ use super::lane::Lane;
 use super::policy::Policy;
 use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
+use super::watch::Watch;
 use super::{ecs, reject};
 use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
 use jiff::Timestamp;
@@ -84,6 +85,7 @@ pub struct Scrubber {
     record: ecs::Record,
     moments: bool,
     keyed: bool,
+    watch: Watch,
     moment: Option<Timestamp>,
     lane: Option<Lane>,
 }
@@ -114,6 +116,7 @@ impl Scrubber {
             record: ecs::Record::default(),
             moments: settings.moments,
             keyed: settings.policy.is_keyed(),
+            watch: Watch::default(),
             moment: None,
             lane: settings.formats.first().filter(|_| settings.output == Output::Same && !settings.moments).and_then(|format| Lane::new(format, &settings.policy)),
         }
@@ -144,12 +147,12 @@ impl Scrubber {
     fn note(&mut self, plan: usize, line: &[u8], carried: bool) {
         let Some(plan) = self.plans.get(plan) else { return };
         let is_time = |span: &&Span| plan.format.slots().get(usize::from(span.slot)).is_some_and(|slot| slot.field == Field::Time);
-        let outer = || self.spans.as_slice().iter().filter(is_time);
-        let inner = || self.inner.as_slice().iter().filter(is_time);
+        let Self { spans, inner, decoded, watch, .. } = self;
+        let outer = || spans.as_slice().iter().filter(is_time);
         let is_own = |span: &&Span| usize::from(span.slot) >= ENVELOPE_SLOTS;
         // The line's own time before its carrier's.
-        let own = if carried { instant(&self.decoded, inner()) } else { instant(line, outer().filter(is_own)) };
-        let own = own.or_else(|| instant(line, outer().filter(|span| carried || !is_own(span))));
+        let own = if carried { instant(watch, decoded, inner.as_slice().iter().filter(is_time)) } else { instant(watch, line, outer().filter(is_own)) };
+        let own = own.or_else(|| instant(watch, line, outer().filter(|span| carried || !is_own(span))));
         // Pseudonyms take no other record's time: which one came before depends on how the input was cut into blocks.
         self.tools.turn(own);
         self.moment = own.or(self.moment);
@@ -408,8 +411,12 @@ impl Scrubber {
 }
 
 /// The instant of the record that these spans name; escapes are read where it cannot be had otherwise.
-fn instant<'a>(line: &[u8], spans: impl Iterator<Item = &'a Span> + Clone) -> Option<Timestamp> {
+fn instant<'a>(watch: &mut Watch, line: &[u8], spans: impl Iterator<Item = &'a Span> + Clone) -> Option<Timestamp> {
     let values = spans.filter_map(|span| line.get(span.range()));
+    let first = watch.read(values.clone().next()?);
+    if first.is_some() {
+        return first;
+    }
     time::of_record(values.clone()).or_else(|| {
         let plain: Vec<Vec<u8>> = values
             .map(|value| {

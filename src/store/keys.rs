@@ -199,6 +199,18 @@ impl KeyStore {
         }
     }
 
+    /// Looks at every key that is here: one that others can read, or that was put back after its end, is refused before
+    /// anything is written under any.
+    pub fn sound(&self) -> Result<(), StoreError> {
+        let _alone = self.dir.lock()?;
+        let destroyed = Destroyed::read(&self.dir)?;
+        let periods = match self.mode {
+            KeyMode::Local => self.files()?,
+            KeyMode::Fleet => BTreeSet::from([Period::from_day(self.state()?.day())]),
+        };
+        periods.into_iter().try_for_each(|period| self.bytes(period, &destroyed).map(drop))
+    }
+
     /// The key for records of a period, made if this is local mode and its time. `None`: destroyed, or outside `keep`.
     pub fn period_key(&self, period: Period, now: Timestamp, keep: SignedDuration) -> Result<Option<PeriodKey>, StoreError> {
         if !period.is_kept(now, keep) {

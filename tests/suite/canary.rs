@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::addresses::{scan, unescaped};
+use super::keys::{Keyed, today};
 use super::samples::{Client, SAMPLES, Sample};
 use super::support::{Dir, counts, holds, lines, pipe};
 
@@ -205,6 +206,40 @@ fn a_million_records_leave_no_token_behind() {
 fn the_other_policies_leave_no_token_behind() {
     over_all("strict", 500);
     over_all("analytics", 500);
+}
+
+/// Everything that can be hashed is; today's records, so that there is a key.
+const HASHED: &str = "client_addr = \"hash\"\nproxied_addr = \"hash\"\nident = \"hash\"\nuser = \"hash\"\ntime = \"keep\"\nmethod = \"keep\"\npath = \"detect\"\n\
+    query = { default = \"drop\", keep = [\"page\"], hash = [\"id\", \"email\", \"ip\"] }\nprotocol = \"keep\"\nstatus = \"keep\"\nbytes = \"keep\"\nhost = \"keep\"\nserver = \"keep\"\n\
+    referrer = \"origin\"\nuser_agent = \"hash\"\ncookie = { default = \"drop\", hash = [\"sid\", \"session\"] }\nheader = { default = \"hash\" }\nother = \"hash\"\n";
+
+#[test]
+fn keyed_policies_leave_no_token_behind() {
+    let keyed = Keyed::local();
+    let mut without = Vec::new();
+    for (index, sample) in SAMPLES.iter().enumerate() {
+        let mut planter = Planter { number: index as u32 * 300, token: 0, in_referrer_paths: true };
+        let mut input = sample.header.as_bytes().to_vec();
+        for _ in 0..300 {
+            planter.record(sample, &mut input);
+        }
+        for policy in [HASHED.to_owned(), HASHED.replace("addr = \"hash\"", "addr = \"hash/address\"")] {
+            for output in ["same", "json"] {
+                let outcome = keyed.pipe(&policy, &["--format", sample.format, "--output", output], &today(&input));
+                assert_eq!(outcome.code(), Some(0), "{}: {}", sample.name(), outcome.stderr_text());
+                let keyless = outcome.report()["keyless"].as_u64().expect("a count");
+                assert_eq!((counts(&outcome.report()).rejected, holds(&outcome.stderr, MARK.as_bytes())), (0, false), "{}", sample.name());
+                if keyless > 0 && output == "same" {
+                    without.push(sample.name());
+                }
+                for line in lines(&outcome.stdout) {
+                    assert_eq!(leak(line), None, "{} {output}: {}", sample.name(), String::from_utf8_lossy(line));
+                }
+            }
+        }
+    }
+    without.dedup();
+    assert_eq!(without, Vec::<String>::new(), "every sample but these has a time");
 }
 
 #[test]

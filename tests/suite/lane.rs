@@ -1,20 +1,51 @@
 //! The common case has a way of its own through the gate; it writes what the general way writes.
 
+use super::keys::{Keyed, today};
 use super::pipe::combined;
-use super::support::{corpora, pipe};
+use super::support::{Outcome, corpora, pipe};
 
 /// The same layout in a server's own words, which takes the general way.
 const GENERAL: &str = "apache:%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"";
+
+/// What the lane would work on, with keys: each of its values, and one that it leaves to the general way.
+const KEYED: [&str; 5] = [
+    "client_addr = \"hash\"",
+    "client_addr = \"encrypt-prefix\"",
+    "user_agent = \"hash\"",
+    "user = \"hash\"",
+    "client_addr = \"hash/address\"\nuser = \"hash\"\nuser_agent = \"hash\"",
+];
 
 fn both(input: &[u8], what: &str) {
     for policy in ["default", "strict", "analytics", "security"] {
         let lane = pipe(&["--format", "combined", "--policy", policy, "--on-reject", "drop"], input);
         let general = pipe(&["--format", GENERAL, "--policy", policy, "--on-reject", "drop"], input);
+        compare(&lane, &general, &format!("{what} under {policy}"));
+    }
+    if super::support::decoded(input) != input {
+        return;
+    }
+    let keyed = Keyed::local();
+    let mut input = today(input);
+    for fields in KEYED {
+        let names: Vec<&str> = fields.lines().filter_map(|line| line.split(' ').next()).collect();
+        let rest = include_str!("../../samples/policies/default.toml").lines().filter(|line| !names.iter().any(|name| line.starts_with(&format!("{name} "))));
+        let policy = format!("{fields}\n{}\n", rest.map(|line| line.replace("\"second\"", "\"keep\"")).collect::<Vec<_>>().join("\n"));
+        let lane = keyed.pipe(&policy, &["--format", "combined", "--on-reject", "drop"], &input);
+        let general = keyed.pipe(&policy, &["--format", GENERAL, "--on-reject", "drop"], &input);
+        compare(&lane, &general, &format!("{what} under {fields}"));
+        input.truncate(1 << 20);
+    }
+}
+
+fn compare(lane: &Outcome, general: &Outcome, what: &str) {
+    {
+        assert_eq!((lane.code(), general.code()), (Some(0), Some(0)), "{what}: {}", lane.stderr_text());
         let (lane, general): (Vec<&[u8]>, Vec<&[u8]>) = (lane.stdout.split(|byte| *byte == b'\n').collect(), general.stdout.split(|byte| *byte == b'\n').collect());
         // `combined` knows more generations of its layout, so it may write more lines, in the same order.
         let mut lane = lane.into_iter();
         for line in general.into_iter().filter(|line| !line.is_empty()) {
-            assert!(lane.any(|found| found == line), "{what} under {policy}: {}", String::from_utf8_lossy(line));
+            assert!(lane.any(|found| found == line), "{what}: {}", String::from_utf8_lossy(line));
         }
     }
 }

@@ -95,20 +95,22 @@ impl Settings {
 
 /// The keys that a policy needs; `None` if it needs none.
 pub(crate) fn ring(args: &Args, policy: &Policy) -> Result<Option<Arc<KeyRing>>, Complaint> {
-    if !policy.is_keyed() {
-        return Ok(None);
-    }
-    let settings = Settings::load(args)?;
-    Ok(Some(KeyRing::new(KeyStore::open(&state::dir(args)?, settings.mode)?, settings.keep, Box::new(now))))
+    Ok(sound(args, policy)?.map(|(store, keep)| KeyRing::new(store, keep, Box::new(now))))
 }
 
 /// The same for a look ahead, which leaves no key behind.
 pub(crate) fn trial(args: &Args, policy: &Policy) -> Result<Option<Arc<KeyRing>>, Complaint> {
+    Ok(sound(args, policy)?.map(|(store, keep)| KeyRing::trial(store, keep, Box::new(now))))
+}
+
+fn sound(args: &Args, policy: &Policy) -> Result<Option<(KeyStore, SignedDuration)>, Complaint> {
     if !policy.is_keyed() {
         return Ok(None);
     }
     let settings = Settings::load(args)?;
-    Ok(Some(KeyRing::trial(KeyStore::open(&state::dir(args)?, settings.mode)?, settings.keep, Box::new(now))))
+    let store = KeyStore::open(&state::dir(args)?, settings.mode)?;
+    store.sound()?;
+    Ok(Some((store, settings.keep)))
 }
 
 /// Runs the verb.

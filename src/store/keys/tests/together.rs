@@ -78,3 +78,36 @@ fn a_ring_shares_keys_and_gives_them_up_in_time() {
     place.chmod("2026-11-22.key", 0o400);
     assert!(source.key(today()).is_none(), "a failure is final for the run");
 }
+
+/// Lives through 400 days in the processes that the next test starts.
+#[test]
+#[expect(clippy::print_stdout, reason = "how the parent hears of it")]
+fn in_a_process_for_400_days() {
+    let Some(state) = std::env::var_os("LOGFADE_TEST_FLEET") else { return };
+    let store = KeyStore::open(Path::new(&state), Some(KeyMode::Fleet)).unwrap();
+    for passed in 0..400 {
+        let now = noon() + SignedDuration::from_hours(24 * passed);
+        println!("name={}", name(&store.period_key(Period::of(now), now, KEEP).unwrap().unwrap()));
+        store.destroy_expired(now, KEEP).unwrap();
+    }
+}
+
+#[test]
+fn two_processes_with_one_seed_say_the_same_for_400_days() {
+    let places = [Place::new(), Place::new()];
+    let first = name(&places[0].fleet().period_key(today(), noon(), KEEP).unwrap().unwrap());
+    assert!(can_make(&places[0], &first));
+    let children = places.each_ref().map(|place| {
+        place.fleet();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "store::keys::tests::together::in_a_process_for_400_days", "--nocapture"]).env("LOGFADE_TEST_FLEET", place.state());
+        command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    });
+    let [one, other] = children.map(|child| {
+        let text = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        text.split("name=").skip(1).map(|rest| rest[..32].to_owned()).collect::<Vec<_>>()
+    });
+    assert_eq!(one, other);
+    assert_eq!((one.first(), one.len(), one.iter().collect::<BTreeSet<_>>().len()), (Some(&first), 400, 400));
+    assert!(!can_make(&places[0], &first) && !can_make(&places[1], &first));
+}
