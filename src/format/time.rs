@@ -224,7 +224,7 @@ pub fn instant(value: &[u8]) -> Option<Timestamp> {
             let two = |from: usize| value.get(from..from + 2).and_then(number).and_then(|number| i8::try_from(number).ok());
             let second = two(at + 6)?.min(59);
             let nanos = i32::try_from(nanoseconds(value.get(fraction.clone())?)).ok()?;
-            let local = date.at(two(at)?, two(at + 3)?, second, 0);
+            let local = date.to_datetime(civil::Time::new(two(at)?, two(at + 3)?, second, 0).ok()?);
             let offset = offset(value.get(fraction.end..)?)?;
             let moment = offset.to_timestamp(local).ok()?;
             Timestamp::new(moment.as_second(), nanos).ok()
@@ -270,6 +270,14 @@ fn offset(zone: &[u8]) -> Option<Offset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_no_day_has_is_no_instant() {
+        for clock in ["24:00:00", "29:00:00", "99:99:99", "00:60:00"] {
+            assert_eq!(instant(format!("10/Oct/2000:{clock} +0000").as_bytes()), None, "{clock}");
+            assert_eq!(instant(format!("2000-10-10T{clock}Z").as_bytes()), None, "{clock}");
+        }
+    }
 
     #[test]
     fn the_shapes_of_real_servers_are_known_and_read() {

@@ -357,7 +357,10 @@ fn a_fleet_writes_one_pseudonym_for_400_days_and_forgets_each() {
 /// Takes every 32 bytes of every file, binary and as hex, for a key, for a seed, and for the state of every day from the
 /// first that was kept to the one after.
 fn can_make(place: &Place, secret: &str) -> bool {
-    let bytes = place.all_bytes();
+    can_be_made_of(&place.all_bytes(), secret)
+}
+
+fn can_be_made_of(bytes: &[u8], secret: &str) -> bool {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let unhex = |text: &[u8]| text.chunks(2).map(byte).collect::<Option<Vec<u8>>>();
     let parts = bytes.windows(32).map(<[u8]>::to_vec).chain(bytes.windows(64).filter_map(unhex));

@@ -109,5 +109,6 @@ fn two_processes_with_one_seed_say_the_same_for_400_days() {
     });
     assert_eq!(one, other);
     assert_eq!((one.first(), one.len(), one.iter().collect::<BTreeSet<_>>().len()), (Some(&first), 400, 400));
-    assert!(!can_make(&places[0], &first) && !can_make(&places[1], &first));
+    // The other file is a list of 400 days, which is looked through elsewhere while it is short.
+    assert!(places.iter().all(|place| !can_be_made_of(&fs::read(place.key("fleet.state")).unwrap(), &first)));
 }
