@@ -19,6 +19,7 @@ mod reject;
 mod residual;
 mod scrubber;
 mod selection;
+mod splice;
 mod time;
 mod token;
 mod tools;

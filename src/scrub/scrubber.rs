@@ -8,7 +8,7 @@ use super::policy::Policy;
 use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
 use super::watch::Watch;
-use super::{ecs, reject};
+use super::{ecs, reject, splice};
 use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -335,7 +335,7 @@ impl Scrubber {
             return ecs::record(plan, &mut self.tools, &mut self.record, &[(line, self.spans.as_slice())], clean);
         }
         let mut at = 0;
-        write(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
+        splice::values(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
         clean.put(line.get(at..).unwrap_or_default());
         Ok(())
     }
@@ -364,27 +364,27 @@ impl Scrubber {
         }
         let mut at = 0;
         if !separate && !empty {
-            write(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
+            splice::values(plan, &mut self.tools, line, self.spans.as_slice(), &mut at, clean, tally, None)?;
             clean.put(line.get(at..).unwrap_or_default());
             return Ok(());
         }
         let spans = self.spans.as_slice();
         let before = spans.iter().position(|span| span.start as usize >= peeled.start).unwrap_or(spans.len());
         let (front, back) = spans.split_at(before);
-        write(plan, &mut self.tools, line, front, &mut at, clean, tally, None)?;
+        splice::values(plan, &mut self.tools, line, front, &mut at, clean, tally, None)?;
         clean.put(line.get(at..peeled.start).unwrap_or_default());
         if !empty {
             self.nested.clear();
             let mut journal = Vec::new();
             let mut inner_at = 0;
-            write(plan, &mut self.tools, &self.decoded, self.inner.as_slice(), &mut inner_at, &mut self.nested, tally, Some(&mut journal))?;
+            splice::values(plan, &mut self.tools, &self.decoded, self.inner.as_slice(), &mut inner_at, &mut self.nested, tally, Some(&mut journal))?;
             journal.push((self.nested.len(), inner_at, self.decoded.len()));
             self.nested.put(self.decoded.get(inner_at..).unwrap_or_default());
             let raw = line.get(peeled.start..peeled.end).unwrap_or_default();
-            put_back(&self.nested, &journal, raw, &self.origin, peeled.coded, clean);
+            splice::put_back(&self.nested, &journal, raw, &self.origin, peeled.coded, clean);
         }
         at = peeled.end;
-        write(plan, &mut self.tools, line, back, &mut at, clean, tally, None)?;
+        splice::values(plan, &mut self.tools, line, back, &mut at, clean, tally, None)?;
         clean.put(line.get(at..).unwrap_or_default());
         Ok(())
     }
@@ -402,7 +402,7 @@ impl Scrubber {
         }
         let value = Value { bytes: value, text: Text::Bare, after: b"", key: b"" };
         let edit = self.tools.apply(&Act::Scan, value)?;
-        put(edit, value, 0, value.bytes.len(), &self.tools, &mut 0, value.bytes, clean, tally);
+        splice::put(edit, value, 0, value.bytes.len(), &self.tools, &mut 0, value.bytes, clean, tally);
         if edit == Edit::Same {
             clean.put(value.bytes);
         }
@@ -427,111 +427,4 @@ fn instant<'a>(watch: &mut Watch, line: &[u8], spans: impl Iterator<Item = &'a S
             .collect();
         time::of_record(plain.iter().map(Vec::as_slice))
     })
-}
-
-/// Where runs of the decoded line stand in the output: `(output offset, from, to)`.
-type Journal = Vec<(usize, usize, usize)>;
-
-/// Writes the values of `spans` and what stands between them; `at` is how far the line has been written.
-#[inline]
-#[expect(clippy::too_many_arguments, reason = "the hot loop takes its parts by name so that each stays borrowed apart")]
-fn write(
-    plan: &Plan,
-    tools: &mut Tools,
-    line: &[u8],
-    spans: &[Span],
-    at: &mut usize,
-    clean: &mut Clean,
-    tally: &mut Tally,
-    mut journal: Option<&mut Journal>,
-) -> Result<(), Reject> {
-    let mut key: &[u8] = b"";
-    let mut skip_to = 0;
-    for span in spans {
-        let (start, end) = (span.start as usize, span.end as usize);
-        if start < skip_to {
-            continue;
-        }
-        let Some(act) = plan.acts.get(usize::from(span.slot)) else { return Err(Reject::Envelope) };
-        if matches!(act, Act::Keep) && span.text != Text::JsonKey {
-            continue;
-        }
-        let Some((bytes, after)) = line.get(start..).and_then(|rest| rest.split_at_checked(end.wrapping_sub(start))) else { return Err(Reject::Envelope) };
-        if matches!(bytes, b"-" | b"") {
-            continue;
-        }
-        let value = Value { bytes, text: span.text, after, key };
-        let edit = match span.text {
-            Text::JsonKey => {
-                key = bytes;
-                tools.apply(&Act::Detect, value)?
-            }
-            Text::JsonNest if act.drops_objects() => {
-                skip_to = end;
-                Edit::Gone
-            }
-            Text::JsonNest => continue,
-            Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => tools.apply(act, value)?,
-        };
-        if edit == Edit::Same {
-            continue;
-        }
-        if let Some(journal) = journal.as_deref_mut() {
-            // Runs between masks are written without a note: they are escaped again, which says the same.
-            journal.push((clean.len(), *at, start));
-        }
-        put(edit, value, start, end, tools, at, line, clean, tally);
-    }
-    Ok(())
-}
-
-/// Writes what stands before a changed value, and what takes its place.
-#[inline]
-#[expect(clippy::too_many_arguments, reason = "the hot loop takes its parts by name so that each stays borrowed apart")]
-fn put(edit: Edit, value: Value<'_>, start: usize, end: usize, tools: &Tools, at: &mut usize, line: &[u8], clean: &mut Clean, tally: &mut Tally) {
-    match edit {
-        Edit::Same => return,
-        Edit::Gone => {
-            clean.put(line.get(*at..start).unwrap_or_default());
-            match value.text {
-                Text::Tail => {}
-                Text::JsonScalar | Text::JsonNest => clean.put(b"null"),
-                Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonKey => clean.put(b"-"),
-            }
-        }
-        Edit::Piece => {
-            clean.put(line.get(*at..start).unwrap_or_default());
-            clean.put(&tools.piece);
-        }
-        Edit::Masked => {
-            tally.masked += tools.hits.len() as u64;
-            for hit in &tools.hits {
-                clean.put(line.get(*at..start + hit.start).unwrap_or_default());
-                clean.put(b"-");
-                *at = start + hit.end;
-            }
-            clean.put(line.get(*at..end).unwrap_or_default());
-        }
-    }
-    *at = end;
-}
-
-/// Puts a scrubbed line back into the JSON string that carried it: runs that were copied come from the raw string, so that
-/// its own way of escaping stays; everything else is escaped.
-fn put_back(nested: &Clean, journal: &Journal, raw: &[u8], origin: &[u32], coded: bool, clean: &mut Clean) {
-    let bytes = nested.as_bytes();
-    if !coded {
-        clean.put(bytes);
-        return;
-    }
-    let mut at = 0;
-    for (offset, from, to) in journal {
-        escape::to_json(bytes.get(at..*offset).unwrap_or_default(), clean.buffer());
-        match (origin.get(*from), origin.get(*to)) {
-            (Some(start), Some(end)) => clean.put(raw.get(*start as usize..*end as usize).unwrap_or_default()),
-            _ => escape::to_json(bytes.get(*offset..*offset + (to - from)).unwrap_or_default(), clean.buffer()),
-        }
-        at = offset + (to - from);
-    }
-    escape::to_json(bytes.get(at..).unwrap_or_default(), clean.buffer());
 }
