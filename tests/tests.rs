@@ -19,6 +19,8 @@ mod suite {
     mod agents;
     mod architecture;
     mod attacks;
+    pub mod batch;
+    mod batch_kill;
     mod canary;
     mod cases;
     mod corpora;
@@ -29,7 +31,7 @@ mod suite {
     pub mod keys;
     mod lane;
     mod ledger;
-    mod limits;
+    pub mod limits;
     mod mangle;
     pub mod oracle;
     pub mod pipe;

@@ -1,4 +1,5 @@
 //! The verbs.
 
+pub mod batch;
 pub mod pipe;
 pub mod verify;

@@ -67,7 +67,8 @@ pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
     let mut first = Block::default();
     let capacity = if job.format.is_none() { SAMPLE } else { BLOCK };
     let filled = source.fill(&mut first, capacity);
-    let Start { mut settings, name, threads } = start(&job, first.as_bytes());
+    let Start { mut settings, name, alone } = start(&job, first.as_bytes());
+    let threads = if alone { 1 } else { job.threads };
     report.format = name;
     settings.moments = matches!(target, Target::Dated(..));
     let known = if settings.moments { first_moment(&settings, first.as_bytes()) } else { None };
@@ -96,14 +97,15 @@ pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
     report
 }
 
-struct Start {
-    settings: Settings,
-    name: Option<String>,
-    threads: usize,
+pub(super) struct Start {
+    pub(super) settings: Settings,
+    pub(super) name: Option<String>,
+    /// Lines depend on lines before them, or grow: one scrubber takes all of them in turn.
+    pub(super) alone: bool,
 }
 
 /// Chooses the formats; streams whose lines depend on each other stay on one thread.
-fn start(job: &PipeJob, sample: &[u8]) -> Start {
+pub(super) fn start(job: &PipeJob, sample: &[u8]) -> Start {
     let mut formats = Vec::new();
     let mut name = None;
     match &job.format {
@@ -139,7 +141,7 @@ fn start(job: &PipeJob, sample: &[u8]) -> Start {
     };
     // What JSON makes of control bytes is six times as long: one block at a time keeps memory bounded.
     let alone = table || cut || job.output == Output::Json;
-    Start { settings, name, threads: if alone { 1 } else { job.threads } }
+    Start { settings, name, alone }
 }
 
 /// Blocks, the one that was read as a sample first.

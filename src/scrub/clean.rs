@@ -1,6 +1,7 @@
 //! What came through the gate, and the counts of what did not.
 
 use crate::format::Mismatch;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Bytes that a policy has decided about. Only this folder can write them.
@@ -153,10 +154,21 @@ pub struct Tally {
     pub masked: u64,
     /// Records with a value that should have become a pseudonym and was cut or dropped, because there was no key for it.
     pub keyless: u64,
+    /// Time of the oldest record, if times are wanted: [`super::Settings::moments`].
+    pub oldest: Option<Timestamp>,
+    /// Time of the newest record.
+    pub newest: Option<Timestamp>,
     reasons: [u64; Reject::ALL.len()],
 }
 
 impl Tally {
+    /// Stretches the times to this record's.
+    #[inline]
+    pub(in crate::scrub) fn seen(&mut self, moment: Timestamp) {
+        self.oldest = Some(self.oldest.map_or(moment, |oldest| oldest.min(moment)));
+        self.newest = Some(self.newest.map_or(moment, |newest| newest.max(moment)));
+    }
+
     pub(in crate::scrub) fn reject(&mut self, reject: Reject) {
         self.rejected += 1;
         if let Some(count) = self.reasons.get_mut(reject.index()) {
@@ -178,6 +190,9 @@ impl Tally {
         self.written += other.written;
         self.masked += other.masked;
         self.keyless += other.keyless;
+        for moment in [other.oldest, other.newest].into_iter().flatten() {
+            self.seen(moment);
+        }
         for (sum, count) in self.reasons.iter_mut().zip(other.reasons) {
             *sum += count;
         }

@@ -339,3 +339,9 @@ fn dotted(line: &[u8]) -> Option<(usize, usize)> {
     }
     None
 }
+
+/// The time of a line that the lane has written.
+#[inline]
+pub(super) fn stamp(line: &[u8]) -> Option<&[u8; 26]> {
+    line.get(memchr(b' ', line)? + 6..)?.first_chunk()
+}

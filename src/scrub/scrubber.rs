@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
-use super::lane::Lane;
+use super::lane::{self, Lane};
 use super::policy::Policy;
 use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
@@ -118,7 +118,7 @@ impl Scrubber {
             keyed: settings.policy.is_keyed(),
             watch: Watch::default(),
             moment: None,
-            lane: settings.formats.first().filter(|_| settings.output == Output::Same && !settings.moments).and_then(|format| Lane::new(format, &settings.policy)),
+            lane: settings.formats.first().filter(|_| settings.output == Output::Same).and_then(|format| Lane::new(format, &settings.policy)),
         }
     }
 
@@ -158,6 +158,15 @@ impl Scrubber {
         self.moment = own.or(self.moment);
     }
 
+    /// Notes the time of a line that took the lane; many lines in a row share it.
+    #[inline]
+    fn stamp(&mut self, line: &[u8], tally: &mut Tally) {
+        if let Some(moment) = lane::stamp(line).and_then(|stamp| self.watch.read(stamp)) {
+            self.moment = Some(moment);
+            tally.seen(moment);
+        }
+    }
+
     /// Counts a line that was too long to be held; its place is kept.
     pub fn too_long(&mut self, clean: &mut Clean, tally: &mut Tally) {
         tally.read += 1;
@@ -184,12 +193,18 @@ impl Scrubber {
         if line.len() <= self.max_line && self.lane.as_ref().is_some_and(|lane| lane.line(line, whole, &mut self.tools, (&mut *clean, &mut *tally))) {
             tally.clean += 1;
             tally.written += 1;
+            if self.moments {
+                self.stamp(line, tally);
+            }
             return;
         }
         self.tools.turn(None);
         match self.scrub(line, clean, tally) {
             Ok(()) => {
                 tally.keyless += u64::from(self.tools.is_keyless());
+                if let Some(moment) = self.moment.filter(|_| self.moments) {
+                    tally.seen(moment);
+                }
                 // What `--output json` has nothing to say about (directives) leaves no line.
                 tally.clean += 1;
                 if clean.len() > start || self.output == Output::Same {

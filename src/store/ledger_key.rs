@@ -22,6 +22,16 @@ pub struct LedgerKey {
 }
 
 impl LedgerKey {
+    /// The key that is there; else one that is forgotten again, under which nothing is recognised.
+    pub fn existing(state: &Path) -> Result<Self, StoreError> {
+        if state.join(NAME).exists() {
+            return Self::open(state);
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(key.as_mut()).map_err(|error| StoreError::io("make", state)(error.into()))?;
+        Ok(Self { keyed: keyed(&key) })
+    }
+
     /// Reads the key, or makes it: 32 bytes from the operating system, mode 0400. Refuses one that others can read.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
         ledger::state(state)?;

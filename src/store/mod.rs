@@ -2,12 +2,16 @@
 //!
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
 
+pub mod archive;
+pub mod draft;
 pub mod keys;
 pub mod ledger;
 pub mod ledger_key;
+pub mod readback;
 pub mod rights;
 pub mod sink;
 pub mod source;
+pub mod walk;
 
 use crate::retain::ledger::chain::Broken;
 use std::fmt;
@@ -60,6 +64,7 @@ impl fmt::Display for StoreError {
         let path = self.path.display();
         match &self.cause {
             Cause::Io(error) => write!(f, "cannot {} {path}: {error}", self.verb),
+            Cause::Damaged(error) if self.verb == "decode" => write!(f, "{path} is damaged or cut short: {error}\nnothing of it is written; get an undamaged copy and run again"),
             Cause::Damaged(error) => write!(f, "{path} is damaged or cut short: {error}\nwhat was readable in front of the damage is written; get an undamaged copy and run again"),
             Cause::Broken(broken) => {
                 write!(f, "{path}: {broken}\nnothing is written behind it: keep this file as it is, find out who changed it, and move the state directory away to begin anew")

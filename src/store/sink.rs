@@ -37,6 +37,13 @@ pub struct Frame {
     bytes: Vec<u8>,
 }
 
+impl Frame {
+    /// Encoded bytes, for what writes them.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Encoder {
     /// An encoder.
     pub fn new(compress: Compress) -> Result<Self, StoreError> {
@@ -52,6 +59,11 @@ impl Encoder {
             Compress::None | Compress::Gzip(_) => None,
         };
         Ok(Self { compress, zstd })
+    }
+
+    /// A frame without content, for a file without a line: no reader takes a file of no bytes for an archive.
+    pub(super) fn empty() -> Result<Vec<u8>, StoreError> {
+        zstd::bulk::compress(b"", 0).map_err(StoreError::io("compress", Path::new("output")))
     }
 
     /// Encodes the lines as one frame in place of what `frame` held.
@@ -249,6 +261,11 @@ pub fn file_at(pattern: &Path, moment: jiff::Timestamp) -> PathBuf {
     let utc = moment.to_zoned(jiff::tz::TimeZone::UTC);
     let text = pattern.to_string_lossy();
     jiff::fmt::strtime::format(text.as_bytes(), &utc).map_or_else(|_error| pattern.to_owned(), PathBuf::from)
+}
+
+/// A file for result rows, which name files and count lines: appended to, mode 0640.
+pub fn rows(path: &Path) -> Result<File, StoreError> {
+    open_append(path, 0o640)
 }
 
 /// Opens for appending; the mode holds from the first byte.

@@ -253,21 +253,24 @@ impl Source {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => {
-                // What zstd says of a window above the limit, and xz of memory above it.
-                let greedy = ["Frame requires too much memory", "memory usage limit was reached"].iter().any(|words| error.to_string().contains(words));
-                let cause = match self.codec {
-                    Codec::Plain => Cause::Io(error),
-                    _ if greedy => Cause::Refused {
-                        why: "the stream asks for more than 128 MiB of memory to be decoded",
-                        remedy: "decode it with its own tool first, for example: zstd -d --long=31 -c FILE | logfade pipe",
-                    },
-                    Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz => Cause::Damaged(error),
-                };
-                Err(StoreError { verb: if greedy { "decode" } else { "read" }, path: self.path.clone(), cause })
-            }
+            Err(error) => Err(fault(self.codec, &self.path, error)),
         }
     }
+}
+
+/// What a decoder's error means.
+pub(super) fn fault(codec: Codec, path: &Path, error: io::Error) -> StoreError {
+    // What zstd says of a window above the limit, and xz of memory above it.
+    let greedy = ["Frame requires too much memory", "memory usage limit was reached"].iter().any(|words| error.to_string().contains(words));
+    let cause = match codec {
+        Codec::Plain => Cause::Io(error),
+        _ if greedy => Cause::Refused {
+            why: "the stream asks for more than 128 MiB of memory to be decoded",
+            remedy: "decode it with its own tool first, for example: zstd -d --long=31 -c FILE | logfade pipe",
+        },
+        Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz => Cause::Damaged(error),
+    };
+    StoreError { verb: if greedy { "decode" } else { "read" }, path: path.to_owned(), cause }
 }
 
 /// Whole lines in a buffer that is reused.
@@ -282,6 +285,12 @@ impl Block {
     /// The lines.
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    /// Exchanges what it holds for other lines.
+    pub(super) fn exchange(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.buffer, bytes);
+        self.len = self.buffer.len();
     }
 
     fn restart(&mut self, rest: &mut Vec<u8>) {
@@ -315,7 +324,7 @@ impl Block {
 }
 
 /// The decoder of a codec. Every one reads all members, and ends in an error where the stream is cut.
-fn decoder(codec: Codec, wire: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+pub(super) fn decoder(codec: Codec, wire: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut buffered = BufReader::with_capacity(128 * 1024, wire);
     Ok(match codec {
         Codec::Plain => Box::new(Plain(buffered)),

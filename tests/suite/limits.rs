@@ -110,7 +110,7 @@ fn trailing_garbage_after_a_member_is_never_silent() {
 }
 
 /// Feeds a call and measures its highest resident size in KiB; none where the system does not tell.
-fn with_peak<F>(args: &[&str], feed: F) -> (Outcome, Option<u64>)
+pub fn with_peak<F>(args: &[&str], feed: F) -> (Outcome, Option<u64>)
 where
     F: FnOnce(&mut dyn Write) -> std::io::Result<()> + Send,
 {

@@ -1,5 +1,6 @@
 //! What was typed.
 
+use crate::batch::Batch;
 use crate::incident::Incident;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -39,6 +40,7 @@ const EXAMPLES: &str = "Examples:
   logfade explain access.log                     what would become of your log, field by field
   logfade pipe < access.log > clean.log          clean it
   logfade pipe --policy strict --compress zstd < access.log > clean.log.zst
+  logfade batch /var/log/nginx --out /srv/logs   archives, directories of them too
   CustomLog \"|/usr/bin/logfade pipe -o /srv/logs/clean.log\" combined
 
 Exit codes: 0 done, 1 done but more lines rejected than --max-rejects allows, 2 usage, configuration or policy,
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     Pipe(Pipe),
     /// Whether an identifier of a raw file stands in its clean file
     Verify(Verify),
+    /// Archives: files, directories and globs to clean .zst files
+    Batch(Batch),
     /// Which format each file has
     Detect(Detect),
     /// The named formats
@@ -194,7 +198,7 @@ impl Limit {
     }
 }
 
-fn limit(text: &str) -> Result<Limit, String> {
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
     let fault = || "write a number of lines, or a percentage such as 0.1%".to_owned();
     match text.strip_suffix('%') {
         Some(percent) => percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).map(Limit::Percent).ok_or_else(fault),
@@ -202,7 +206,7 @@ fn limit(text: &str) -> Result<Limit, String> {
     }
 }
 
-fn compress(text: &str) -> Result<Compress, String> {
+pub(crate) fn compress(text: &str) -> Result<Compress, String> {
     let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
     let level = |default: i32, most: i32| match level {
         None => Ok(default),

@@ -41,18 +41,22 @@ impl From<Box<Diagnostic>> for Complaint {
     }
 }
 
+/// What a process ends with that met this error.
+pub(crate) fn exit_of(error: &StoreError) -> Exit {
+    match error.cause {
+        // Found in the middle of the work, not when it was set up.
+        Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
+        // Keys that others may know, or that were put back.
+        Cause::Refused { .. } if error.verb == "trust" => Exit::Refused,
+        Cause::Refused { .. } => Exit::Usage,
+        Cause::Broken(_) => Exit::Refused,
+        Cause::Io(_) | Cause::Damaged(_) => Exit::Io,
+    }
+}
+
 impl From<StoreError> for Complaint {
     fn from(error: StoreError) -> Self {
-        let exit = match error.cause {
-            // Found in the middle of the work, not when it was set up.
-            Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
-            // Keys that others may know, or that were put back.
-            Cause::Refused { .. } if error.verb == "trust" => Exit::Refused,
-            Cause::Refused { .. } => Exit::Usage,
-            Cause::Broken(_) => Exit::Refused,
-            Cause::Io(_) | Cause::Damaged(_) => Exit::Io,
-        };
-        Self { exit, text: Text::Plain(error.to_string()) }
+        Self { exit: exit_of(&error), text: Text::Plain(error.to_string()) }
     }
 }
 

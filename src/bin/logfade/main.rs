@@ -1,6 +1,7 @@
 //! The thin end: what was typed becomes a job, what became of it becomes an exit code.
 
 mod args;
+mod batch;
 mod check;
 mod complain;
 mod config;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
     let done = match args.command {
         Some(Command::Pipe(ref pipe)) => pipe::run(&args, pipe),
         Some(Command::Verify(ref verify)) => verify::run(&args, verify),
+        Some(Command::Batch(ref typed)) => batch::run(&args, typed),
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
         Some(Command::Formats) => show::formats(&args),
         Some(Command::Policies(ref policies)) => show::policies(policies),

@@ -109,7 +109,7 @@ fn now() -> jiff::Timestamp {
 }
 
 /// SIGTERM and SIGINT end the reading at a line's end; returns what wakes a read, and where the signal's number will stand.
-fn signals(stop: &Stop) -> Result<(File, Arc<AtomicUsize>), Complaint> {
+pub(crate) fn signals(stop: &Stop) -> Result<(File, Arc<AtomicUsize>), Complaint> {
     let failed = |error: std::io::Error| Complaint::usage(format!("cannot listen to signals: {error}"), "run it again");
     let (reader, writer) = rustix::pipe::pipe().map_err(|error| failed(error.into()))?;
     let number = Arc::new(AtomicUsize::new(0));
