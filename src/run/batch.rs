@@ -203,6 +203,8 @@ fn row(shop: &Shop, found: Found) -> FileReport {
                     let (report, done) = shop.file(source, &before, ground);
                     let done = match done {
                         Ok(()) => (Status::Done, report),
+                        // What a decoder makes of an end in the middle is no damage.
+                        Err(_) if shop.watch.stop.is_stopped() => failed(report, interrupted(source)),
                         Err(error) => failed(report, error),
                     };
                     (shown.clone(), Some(before), done)
@@ -212,6 +214,10 @@ fn row(shop: &Shop, found: Found) -> FileReport {
         }
     };
     FileReport { path, output, status, report, took: started.elapsed() }
+}
+
+fn interrupted(path: &Path) -> StoreError {
+    StoreError { verb: "finish", path: path.to_owned(), cause: Cause::Io(io::Error::other("interrupted by a signal; run it again")) }
 }
 
 /// Nothing of a failed file was written, so nothing of it counts.

@@ -164,7 +164,8 @@ pub struct Tally {
 impl Tally {
     /// Stretches the times to this record's.
     #[inline]
-    pub(in crate::scrub) fn seen(&mut self, moment: Timestamp) {
+    pub(in crate::scrub) fn seen(&mut self, moment: Option<Timestamp>) {
+        let Some(moment) = moment else { return };
         self.oldest = Some(self.oldest.map_or(moment, |oldest| oldest.min(moment)));
         self.newest = Some(self.newest.map_or(moment, |newest| newest.max(moment)));
     }
@@ -190,9 +191,8 @@ impl Tally {
         self.written += other.written;
         self.masked += other.masked;
         self.keyless += other.keyless;
-        for moment in [other.oldest, other.newest].into_iter().flatten() {
-            self.seen(moment);
-        }
+        self.seen(other.oldest);
+        self.seen(other.newest);
         for (sum, count) in self.reasons.iter_mut().zip(other.reasons) {
             *sum += count;
         }

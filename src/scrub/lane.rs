@@ -343,5 +343,6 @@ fn dotted(line: &[u8]) -> Option<(usize, usize)> {
 /// The time of a line that the lane has written.
 #[inline]
 pub(super) fn stamp(line: &[u8]) -> Option<&[u8; 26]> {
-    line.get(memchr(b' ', line)? + 6..)?.first_chunk()
+    let behind = line.get(memchr(b' ', line)?..)?;
+    behind.get(memchr(b'[', behind)? + 1..)?.first_chunk()
 }

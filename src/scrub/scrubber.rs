@@ -158,15 +158,6 @@ impl Scrubber {
         self.moment = own.or(self.moment);
     }
 
-    /// Notes the time of a line that took the lane; many lines in a row share it.
-    #[inline]
-    fn stamp(&mut self, line: &[u8], tally: &mut Tally) {
-        if let Some(moment) = lane::stamp(line).and_then(|stamp| self.watch.read(stamp)) {
-            self.moment = Some(moment);
-            tally.seen(moment);
-        }
-    }
-
     /// Counts a line that was too long to be held; its place is kept.
     pub fn too_long(&mut self, clean: &mut Clean, tally: &mut Tally) {
         tally.read += 1;
@@ -194,7 +185,8 @@ impl Scrubber {
             tally.clean += 1;
             tally.written += 1;
             if self.moments {
-                self.stamp(line, tally);
+                self.moment = lane::stamp(line).and_then(|stamp| self.watch.read(stamp)).or(self.moment);
+                tally.seen(self.moment);
             }
             return;
         }
@@ -202,9 +194,7 @@ impl Scrubber {
         match self.scrub(line, clean, tally) {
             Ok(()) => {
                 tally.keyless += u64::from(self.tools.is_keyless());
-                if let Some(moment) = self.moment.filter(|_| self.moments) {
-                    tally.seen(moment);
-                }
+                tally.seen(self.moment.filter(|_| self.moments));
                 // What `--output json` has nothing to say about (directives) leaves no line.
                 tally.clean += 1;
                 if clean.len() > start || self.output == Output::Same {

@@ -48,7 +48,7 @@ impl LedgerKey {
             return Err(refused("others can read the key of the ledger", "run chmod 400 on it; whoever has it can test guesses against the ledger's digests"));
         }
         if !meta.is_file() || meta.len() != 32 {
-            return Err(refused("this is no key of 32 bytes", "put the right file back; with another key no file is recognised and everything is done again"));
+            return Err(refused("this is no key of 32 bytes", "put the right file back: with another key no file is recognised"));
         }
         let mut key = Zeroizing::new([0; 32]);
         file.read_exact(key.as_mut()).map_err(failed())?;
