@@ -8,10 +8,10 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/in"
 
-awk 'BEGIN { for (file = 0; file < 12; file++) { name = sprintf("%s/in/%d.log", dir, file)
+awk -v dir="$place" 'BEGIN { for (file = 0; file < 12; file++) { name = sprintf("%s/in/%d.log", dir, file)
   for (line = 0; line < 15000 + 4000 * file; line++)
     printf "203.0.113.%d - u%d [%02d/Oct/2023:13:%02d:%02d +0000] \"GET /f%d/n%d?q=%d HTTP/1.1\" 200 %d \"-\" \"curl/8.5.%d\"\n", line % 250, line, 1 + line % 28, line / 60 % 60, line % 60, file, line, line, line % 9999, line % 9 > name
-  close(name) } }' dir="$place"
+  close(name) } }'
 gzip -1 "$place"/in/[0-5].log
 "$logfade" -q --state "$place/reference-state" batch "$place/in" --out "$place/reference" --format combined
 
@@ -19,7 +19,8 @@ run() { "$logfade" -q --state "$place/state" batch "$place/in" --out "$place/out
 killed=0 finished=0 round=0
 while [ "$round" -lt "$rounds" ]; do
   round=$((round + 1))
-  run & pid=$!
+  # Not through the function: the shell that it ran in would be killed in its place.
+  "$logfade" -q --state "$place/state" batch "$place/in" --out "$place/out" --format combined & pid=$!
   sleep "0.$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%03d", rand() * 450 }')"
   if kill -9 "$pid" 2>/dev/null; then killed=$((killed + 1)); else finished=$((finished + 1)); fi
   wait "$pid" 2>/dev/null || true
