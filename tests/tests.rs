@@ -38,6 +38,7 @@ mod suite {
     mod policy;
     mod readme;
     mod retention;
+    mod risk;
     pub mod samples;
     pub mod support;
     mod vectors;

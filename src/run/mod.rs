@@ -2,4 +2,5 @@
 
 pub mod batch;
 pub mod pipe;
+pub mod risk;
 pub mod verify;

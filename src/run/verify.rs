@@ -10,15 +10,15 @@ mod address;
 mod compare;
 mod elsewhere;
 mod email;
-mod explain;
+pub(super) mod explain;
 mod findings;
 mod identifiers;
-mod lines;
+pub(super) mod lines;
 mod pairs;
 mod prefix;
-mod record;
+pub(super) mod record;
 mod rules;
-mod text;
+pub(super) mod text;
 
 pub use findings::{HELD, LISTED, Leak};
 
@@ -97,7 +97,7 @@ impl VerifyReport {
 pub fn verify(job: &VerifyJob) -> Result<VerifyReport, StoreError> {
     let mut raw = Lines::open(&job.raw, job.max_line)?;
     let clean = Lines::open(&job.clean, job.max_line)?;
-    let (formats, name, believed) = formats(job, &mut raw)?;
+    let (formats, name, believed) = detected(job.format.as_ref(), &mut raw)?;
     let rules = Rules::new(job.policy.clone(), &job.except);
     let mut walk = Walk::new(job, &rules, &formats, believed);
     let walked = walk.through(raw, clean)?;
@@ -140,8 +140,8 @@ fn report(format: Option<String>, walked: pairs::Counts, findings: Findings) -> 
 type Formats = (Vec<Arc<Format>>, Option<String>, bool);
 
 /// The formats to try, the name of the best, and whether most lines have it.
-fn formats(job: &VerifyJob, raw: &mut Lines) -> Result<Formats, StoreError> {
-    if let Some(format) = &job.format {
+pub(super) fn detected(format: Option<&Arc<Format>>, raw: &mut Lines) -> Result<Formats, StoreError> {
+    if let Some(format) = format {
         return Ok((vec![Arc::clone(format)], Some(format.name().to_owned()), true));
     }
     raw.reach(SAMPLE)?;
@@ -178,7 +178,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let few = job(dir.path(), &raw, &clean, 30);
         let rules = Rules::new(None, &[]);
-        let mut walk = Walk::new(&few, &rules, &formats(&few, &mut Lines::open(&few.raw, 1 << 20).unwrap()).unwrap().0, true);
+        let mut walk = Walk::new(&few, &rules, &detected(few.format.as_ref(), &mut Lines::open(&few.raw, 1 << 20).unwrap()).unwrap().0, true);
         walk.through(Lines::open(&few.raw, 1 << 20).unwrap(), Lines::open(&few.clean, 1 << 20).unwrap()).unwrap();
         let (findings, ..) = walk.end();
         assert!(findings.readings >= 2 && findings.suspects.count < 30 + 10, "read again {} times, {} held", findings.readings, findings.suspects.count);

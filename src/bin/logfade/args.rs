@@ -247,7 +247,12 @@ pub(crate) enum PoliciesAction {
 
 /// `logfade explain`
 #[derive(Debug, Group)]
-#[command(after_help = "Shows raw data to you, on your terminal; --no-raw leaves it out.")]
+#[command(after_help = "Examples:
+  logfade explain access.log --lines 1
+  logfade explain access.log --policy strict --no-raw
+  logfade pipe --policy strict < access.log | logfade explain --risk --policy strict
+
+Shows raw data to you, on your terminal; --no-raw leaves it out, and --risk shows none.")]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) rules: Rules,
@@ -260,6 +265,12 @@ pub(crate) struct Explain {
     /// Do not show raw values
     #[arg(long)]
     pub(crate) no_raw: bool,
+    /// FILE is a clean one: how far its records single people out and can be linked, in figures and in words
+    #[arg(long, conflicts_with = "lines")]
+    pub(crate) risk: bool,
+    /// With --risk: how many records should at least share address, user agent and hour
+    #[arg(long, default_value_t = 10, value_name = "N", requires = "risk", value_parser = clap::value_parser!(u64).range(2..))]
+    pub(crate) k: u64,
 }
 
 /// `logfade check`

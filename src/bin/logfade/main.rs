@@ -11,6 +11,7 @@ mod keys;
 mod ledger;
 mod pipe;
 mod report;
+mod risk;
 mod show;
 mod state;
 mod verify;
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Detect(ref detect)) => show::detect(&args, detect),
         Some(Command::Formats) => show::formats(&args),
         Some(Command::Policies(ref policies)) => show::policies(policies),
+        Some(Command::Explain(ref explain)) if explain.risk => risk::run(&args, explain),
         Some(Command::Explain(ref explain)) => show::explain(&args, explain),
         Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),

@@ -52,8 +52,18 @@ pub(crate) fn format(text: &str) -> Result<Option<Arc<Format>>, Complaint> {
     })
 }
 
-/// The policy that was asked for: built in, or a file.
+/// The policy that was asked for: built in, or a file. One that needs keys is refused where there are none.
 pub(crate) fn policy(args: &Args, text: &str) -> Result<Policy, Complaint> {
+    let keyed = state::dir(args).is_ok_and(|state| KeyStore::is_there(&state));
+    read_policy(text, keyed)
+}
+
+/// The policy that made something already: its keys may be elsewhere, or destroyed.
+pub(crate) fn past_policy(text: &str) -> Result<Policy, Complaint> {
+    read_policy(text, true)
+}
+
+fn read_policy(text: &str, keyed: bool) -> Result<Policy, Complaint> {
     if let Some(policy) = Policy::built_in(text) {
         return Ok(policy);
     }
@@ -63,7 +73,6 @@ pub(crate) fn policy(args: &Args, text: &str) -> Result<Policy, Complaint> {
         return Err(Complaint::usage(format!("no policy is called `{text}`, and no file can be read there"), format!("use {}, or the path of a policy file", names.join(", "))));
     };
     let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let keyed = state::dir(args).is_ok_and(|state| KeyStore::is_there(&state));
     Ok(if keyed { Policy::keyed(&name, text, &source)? } else { Policy::parse(&name, text, &source)? })
 }
 

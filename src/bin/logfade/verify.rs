@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
         raw: typed.raw.clone(),
         clean: typed.clean.clone(),
         format: show::format(&typed.format)?,
-        policy: typed.policy.as_deref().map(|policy| show::policy(args, policy)).transpose()?.map(Arc::new),
+        policy: typed.policy.as_deref().map(show::past_policy).transpose()?.map(Arc::new),
         except: typed.except.clone(),
         max_line: typed.max_line as usize,
         held: HELD,

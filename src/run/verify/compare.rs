@@ -8,8 +8,8 @@ use super::identifiers::{Identifiers, halves, mark, query_in};
 use super::prefix::Prefixes;
 use super::record::Place;
 use super::rules::Rules;
-use super::text::{Layers, decoded, is_gone, is_pseudonym, json_values, pieces, whole};
-use crate::format::{Field, Slot, Text, time};
+use super::text::{Layers, decoded, is_gone, is_nest, is_pseudonym, json_values, pieces, whole};
+use crate::format::{Field, Slot, time};
 
 /// Systems that a reduced agent may name where the agent itself writes another word.
 const SYSTEMS: [&[u8]; 6] = [b"linux", b"windows", b"android", b"ios", b"mac", b"chrome"];
@@ -166,7 +166,7 @@ impl<'r> Compare<'r> {
     fn slots(&mut self, pair: Pair<'_>, line: u64, out: &mut Findings) {
         for (place, origin) in pair.values() {
             let (after, before) = (pair.clean.value(place), pair.raw.value(origin));
-            if is_gone(after) || matches!(place.text, Text::JsonNest | Text::JsonKey) {
+            if is_gone(after) || is_nest(place.text) {
                 continue;
             }
             let slot = pair.clean.slots.get(place.slot);

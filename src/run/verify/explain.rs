@@ -1,7 +1,7 @@
 //! Whether a clean line can be what a policy made of its raw record.
 
 use super::record::Place;
-use super::text::{is_gathered, is_gone, is_masked, is_pseudonym, is_rounded};
+use super::text::{is_gathered, is_gone, is_masked, is_nest, is_pseudonym, is_rounded};
 use crate::format::{Field, Text, time};
 use std::ops::Range;
 
@@ -75,7 +75,7 @@ pub(super) fn unexplained(raw: View<'_>, clean: View<'_>, map: &[usize]) -> Opti
                 | Field::Session
         );
         // Addresses and times are compared as such; of an object its members are.
-        let apart = matches!(field, Field::ClientAddr | Field::ProxiedAddr | Field::Time) || matches!(place.text, Text::JsonNest | Text::JsonKey);
+        let apart = matches!(field, Field::ClientAddr | Field::ProxiedAddr | Field::Time) || is_nest(place.text);
         let agent = field == Field::UserAgent && is_reduced_agent(after);
         let explained = number || word || apart || agent || is_masked(before, after) || (!copied && is_gathered(before, after));
         if !explained {
@@ -122,7 +122,7 @@ pub(super) fn gaps(view: View<'_>) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// Whether a clean line is what keeps the place of a reject: nothing but tokens that name nobody.
-pub(super) fn is_reject(clean: &[u8]) -> bool {
+pub(in crate::run) fn is_reject(clean: &[u8]) -> bool {
     if clean.first() == Some(&b'{') {
         let reason = clean.strip_prefix(b"{\"rejected\":\"").and_then(|rest| rest.strip_suffix(b"\"}"));
         return reason.is_some_and(|reason| reason.len() <= 24 && reason.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_' || *byte == b'-'));

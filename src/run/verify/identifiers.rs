@@ -3,8 +3,8 @@
 use super::address::{self, Form};
 use super::record::Place;
 use super::rules::Rules;
-use super::text::{decoded, is_gone};
-use crate::format::{Field, Slot, Text};
+use super::text::{decoded, is_gone, is_nest};
+use crate::format::{Field, Slot};
 use std::ops::Range;
 
 /// Shorter values say too little to be told from other words.
@@ -40,7 +40,7 @@ impl Identifiers {
         self.clear();
         for place in places {
             let value = text.get(place.start..place.end).unwrap_or_default();
-            if is_gone(value) || matches!(place.text, Text::JsonNest | Text::JsonKey) {
+            if is_gone(value) || is_nest(place.text) {
                 continue;
             }
             let name = slots.get(place.slot).map_or("", |slot| &slot.name);

@@ -12,7 +12,7 @@ const AHEAD: usize = 4 * 1024 * 1024;
 const TOO_LONG: &[u8] = b"\0\n";
 
 /// Lines in turn.
-pub(super) struct Lines {
+pub(in crate::run) struct Lines {
     source: Source,
     block: Block,
     buffer: Vec<u8>,
@@ -27,29 +27,37 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Opens a file in any codec.
-    pub(super) fn open(path: &Path, max_line: usize) -> Result<Self, StoreError> {
-        let source = Source::open(path, &Stop::default(), max_line)?;
-        Ok(Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0 })
+    pub(in crate::run) fn open(path: &Path, max_line: usize) -> Result<Self, StoreError> {
+        Ok(Self::new(Source::open(path, &Stop::default(), max_line)?))
+    }
+
+    /// Standard input, in any codec.
+    pub(in crate::run) fn stdin(max_line: usize) -> Result<Self, StoreError> {
+        Ok(Self::new(Source::stdin(&Stop::default(), None, max_line)?))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0 }
     }
 
     /// Bytes read, as they lie on the disk.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::run) fn bytes(&self) -> u64 {
         self.source.bytes_read()
     }
 
     /// Number of the next line, from 1.
-    pub(super) const fn number(&self) -> u64 {
+    pub(in crate::run) const fn number(&self) -> u64 {
         self.passed + 1
     }
 
     /// Lines that were passed.
-    pub(super) const fn passed(&self) -> u64 {
+    pub(in crate::run) const fn passed(&self) -> u64 {
         self.passed
     }
 
     /// Makes the line `ahead` of the next one present; false if there is none, or none within reach.
     #[inline]
-    pub(super) fn reach(&mut self, ahead: usize) -> Result<bool, StoreError> {
+    pub(in crate::run) fn reach(&mut self, ahead: usize) -> Result<bool, StoreError> {
         while self.ends.len() <= ahead && !self.ended && self.buffer.len() - self.at < AHEAD.max(BLOCK) {
             self.more()?;
         }
@@ -58,7 +66,7 @@ impl Lines {
 
     /// The line `ahead` of the next one, without its end; empty unless [`Lines::reach`] said that it is there.
     #[inline]
-    pub(super) fn line(&self, ahead: usize) -> &[u8] {
+    pub(in crate::run) fn line(&self, ahead: usize) -> &[u8] {
         let start = match ahead.checked_sub(1) {
             None => Some(self.at),
             Some(before) => self.ends.get(before).copied(),
@@ -71,7 +79,7 @@ impl Lines {
 
     /// Goes on to the next line.
     #[inline]
-    pub(super) fn pass(&mut self) {
+    pub(in crate::run) fn pass(&mut self) {
         if let Some(end) = self.ends.pop_front() {
             self.at = end;
             self.passed += 1;

@@ -12,7 +12,7 @@ const PENDING: usize = 1024 * 1024;
 
 /// A value of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::run) struct Place {
     pub start: usize,
     pub end: usize,
     pub slot: usize,
@@ -22,7 +22,7 @@ pub(super) struct Place {
 
 /// How a line is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
+pub(in crate::run) enum Carrier {
     /// Not at all.
     Bare,
     /// Behind this many words: syslog, CRI, compose.
@@ -33,7 +33,7 @@ pub(super) enum Carrier {
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::run) enum Kind {
     Blank,
     Directive,
     /// The beginning of a line that its carrier cut.
@@ -44,23 +44,23 @@ pub(super) enum Kind {
 
 /// Reads lines of one file.
 #[derive(Clone)]
-pub(super) struct Reader {
+pub(in crate::run) struct Reader {
     formats: Vec<Arc<Format>>,
     columns: Vec<Columns>,
     /// How the last carried line was.
     last: Option<Carrier>,
     /// Parts of a line that its carrier cut.
     pending: Vec<u8>,
-    pub(super) record: Record,
+    pub(in crate::run) record: Record,
     /// The format of the record.
     format: usize,
 }
 
 /// The values of a line.
 #[derive(Default)]
-pub(super) struct Record {
+pub(in crate::run) struct Record {
     spans: Spans,
-    pub(super) places: Vec<Place>,
+    pub(in crate::run) places: Vec<Place>,
     /// The line with what it carries decoded, if that is not the line itself.
     flat: Vec<u8>,
     is_flat: bool,
@@ -76,7 +76,7 @@ impl Clone for Record {
 impl Record {
     /// The text that the places are of.
     #[inline]
-    pub(super) fn text<'a>(&'a self, line: &'a [u8]) -> &'a [u8] {
+    pub(in crate::run) fn text<'a>(&'a self, line: &'a [u8]) -> &'a [u8] {
         if self.is_flat { &self.flat } else { line }
     }
 
@@ -87,26 +87,26 @@ impl Record {
 }
 
 impl Reader {
-    pub(super) fn new(formats: &[Arc<Format>]) -> Self {
+    pub(in crate::run) fn new(formats: &[Arc<Format>]) -> Self {
         Self { formats: formats.to_vec(), columns: vec![Columns::default(); formats.len()], last: None, pending: Vec::new(), record: Record::default(), format: 0 }
     }
 
     /// A reader of the same formats that has read nothing.
-    pub(super) fn anew(&self) -> Self {
+    pub(in crate::run) fn anew(&self) -> Self {
         Self::new(&self.formats)
     }
 
     /// The slots of the record that was read last.
-    pub(super) fn last_slots(&self) -> &[Slot] {
+    pub(in crate::run) fn last_slots(&self) -> &[Slot] {
         self.slots(self.format)
     }
 
-    pub(super) fn slots(&self, format: usize) -> &[Slot] {
+    pub(in crate::run) fn slots(&self, format: usize) -> &[Slot] {
         self.formats.get(format).map_or(&[], |format| format.slots())
     }
 
     /// Reads a raw line: the best format first, then the way of the last carried line, then everything.
-    pub(super) fn read(&mut self, line: &[u8]) -> Kind {
+    pub(in crate::run) fn read(&mut self, line: &[u8]) -> Kind {
         self.record.clear();
         if line.iter().all(u8::is_ascii_whitespace) {
             return Kind::Blank;
@@ -148,7 +148,7 @@ impl Reader {
     }
 
     /// Reads a clean line in the way of its raw one.
-    pub(super) fn read_as(&mut self, line: &[u8], format: usize, carrier: Carrier) -> bool {
+    pub(in crate::run) fn read_as(&mut self, line: &[u8], format: usize, carrier: Carrier) -> bool {
         self.record.clear();
         let kind = match carrier {
             Carrier::Bare => self.bare(format, line),
@@ -252,7 +252,7 @@ impl Reader {
     }
 
     /// Whether a clean line is the empty place of a part.
-    pub(super) fn takes_part(&mut self, line: &[u8]) -> bool {
+    pub(in crate::run) fn takes_part(&mut self, line: &[u8]) -> bool {
         self.is_part(line)
     }
 }

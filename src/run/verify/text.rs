@@ -1,5 +1,6 @@
 //! Texts as this check reads them: escapes undone layer by layer, words between their marks.
 
+use crate::format::Text;
 use std::ops::Range;
 
 /// Escapes within escapes are undone this often.
@@ -173,6 +174,11 @@ pub(super) fn pieces(text: &[u8], mut see: impl FnMut(&[u8])) {
         piece.split(|byte| !is_word(*byte)).filter(|word| word.len() < piece.len()).for_each(&mut show);
     }
     text.split(|byte| !is_word(*byte)).filter(|word| word.len() < text.len()).for_each(&mut show);
+}
+
+/// Whether a value is a key, or holds other values.
+pub(in crate::run) const fn is_nest(text: Text) -> bool {
+    matches!(text, Text::JsonNest | Text::JsonKey)
 }
 
 /// What a dropped value looks like.
