@@ -163,27 +163,10 @@ fn is_keyed(policy: &Policy) -> bool {
 
 /// How exactly times are kept; `None` for hours and less.
 fn moment(policy: &Policy) -> Option<&'static str> {
-    match policy.action(Field::Time) {
-        Action::Keep | Action::Precision(Precision::Second) => Some("the second"),
-        Action::Precision(Precision::Minute) => Some("the minute"),
-        Action::Precision(Precision::Hour | Precision::Day)
-        | Action::Drop
-        | Action::Hash(_)
-        | Action::Bucket
-        | Action::BlackMarker
-        | Action::Truncate { .. }
-        | Action::EncryptPrefix
-        | Action::Asn
-        | Action::Country
-        | Action::Detect
-        | Action::Template
-        | Action::NoQuery
-        | Action::PathOnly
-        | Action::Origin
-        | Action::Site
-        | Action::Family
-        | Action::Named(_) => None,
-    }
+    let action = policy.action(Field::Time);
+    let second = matches!(action, Action::Keep | Action::Precision(Precision::Second));
+    let minute = *action == Action::Precision(Precision::Minute);
+    second.then_some("the second").or(minute.then_some("the minute"))
 }
 
 fn words(fields: &[Field]) -> String {

@@ -102,7 +102,7 @@ pub fn verify(job: &VerifyJob) -> Result<VerifyReport, StoreError> {
     let mut walk = Walk::new(job, &rules, &formats, believed);
     let walked = walk.through(raw, clean)?;
     let (mut findings, prefixes, reader) = walk.end();
-    for deviation in prefixes.deviations(|field, four| rules.bits(field, four)) {
+    for deviation in prefixes.deviations(|field, four| rules.bits(field, four), |field| rules.encrypts(field)) {
         let rest = deviation.count - deviation.lines.len() as u64;
         if deviation.foreign {
             for (line, addr) in deviation.lines {

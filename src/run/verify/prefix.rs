@@ -85,8 +85,9 @@ impl Prefixes {
         }
     }
 
-    /// What does not fit. `policy` says how many bits stay; without it, what most records have in common says it.
-    pub(super) fn deviations(self, policy: impl Fn(Field, bool) -> Option<u32>) -> Vec<Deviation> {
+    /// What does not fit. `policy` says how many bits stay, and `encrypts` whether they were encrypted; without them, what most
+    /// records have in common says it.
+    pub(super) fn deviations(self, policy: impl Fn(Field, bool) -> Option<u32>, encrypts: impl Fn(Field) -> Option<bool>) -> Vec<Deviation> {
         let mut found = Vec::new();
         for ((field, four), kinds) in self.fields {
             let longest = if four { LONGEST[0] } else { LONGEST[1] };
@@ -94,7 +95,7 @@ impl Prefixes {
             let bits = policy(field, four).unwrap_or_else(|| (1..=longest).max_by_key(|bits| (fits(*bits), Reverse(*bits))).unwrap_or(longest));
             let cut: u64 = kinds.cut.values().map(|lines| lines.count).sum();
             // Where nearly all are other addresses, they were encrypted.
-            let encrypted = policy(field, four).is_none() && kinds.foreign.count > cut;
+            let encrypted = encrypts(field).unwrap_or(kinds.foreign.count > cut);
             for ((least, most), lines) in kinds.cut {
                 let fits = (least..=most).contains(&bits) || (encrypted && most < longest);
                 if !fits {
@@ -141,7 +142,7 @@ mod tests {
         for (line, (raw, clean)) in pairs.iter().enumerate() {
             prefixes.add(Field::ClientAddr, addr(raw), addr(clean), line as u64 + 1);
         }
-        prefixes.deviations(|_, _| policy).into_iter().flat_map(|deviation| deviation.lines).map(|(line, _)| line).collect()
+        prefixes.deviations(|_, _| policy, |_| policy.map(|_| false)).into_iter().flat_map(|deviation| deviation.lines).map(|(line, _)| line).collect()
     }
 
     #[test]
@@ -162,5 +163,18 @@ mod tests {
         assert_eq!(lines(&encrypted, None), [3]);
         let stray = [("203.0.113.9", "203.0.113.0"), ("198.51.100.77", "198.51.100.0"), ("203.0.113.10", "192.0.2.0")];
         assert_eq!(lines(&stray, None), [3]);
+    }
+
+    #[test]
+    fn a_policy_says_whether_addresses_were_encrypted() {
+        let deviate = |encrypts: Option<bool>| {
+            let mut prefixes = Prefixes::default();
+            // Two whose key was gone were cut; one was encrypted.
+            for (line, (raw, clean)) in [("203.0.113.9", "203.0.113.0"), ("203.0.113.10", "203.0.113.0"), ("198.51.100.77", "17.4.9.1")].into_iter().enumerate() {
+                prefixes.add(Field::ClientAddr, addr(raw), addr(clean), line as u64 + 1);
+            }
+            prefixes.deviations(|_, _| None, |_| encrypts).iter().map(|deviation| deviation.count).sum::<u64>()
+        };
+        assert_eq!([Some(true), Some(false), None].map(deviate), [0, 1, 1]);
     }
 }

@@ -61,6 +61,11 @@ impl Rules {
         [(Action::BlackMarker, 0), (Action::Keep, all)].into_iter().find_map(|(known, bits)| (*action == known).then_some(bits))
     }
 
+    /// Whether an address may have become any other one; `None` if no policy says.
+    pub(super) fn encrypts(&self, field: Field) -> Option<bool> {
+        self.policy.as_ref().map(|policy| *policy.action(field) == Action::EncryptPrefix)
+    }
+
     /// Whether cutting leaves the whole address as it is: nothing but zeros behind its network.
     pub(super) fn leaves(&self, addr: Addr) -> bool {
         let (bits, width) = addr.bits();
