@@ -415,3 +415,28 @@ fn pseudonyms_are_no_leaks_and_passing_a_value_beside_them_is_one() {
         assert_eq!((outcome.code(), named(&outcome.json(), "leaks")), (Some(4), vec![124]), "style {index}");
     }
 }
+
+#[test]
+fn keyed_policies_are_held_to_what_they_say() {
+    let dir = Dir::new();
+    let state = dir.arg("state");
+    logfade(&["--state", &state, "keys", "init"]).run(b"").expect_code(0);
+    let raw = RAW.replace("10/Oct/2023", &jiff::Timestamp::now().strftime("%d/%b/%Y").to_string());
+    for (action, odd) in [("hash", "192.0.2.77"), ("hash/address", "203.0.113.200"), ("encrypt-prefix", "198.51.100.77")] {
+        let text = format!(
+            "client_addr = \"{action}\"\nuser = \"hash\"\nmethod = \"keep\"\npath = \"detect\"\nquery = {{ default = \"drop\", hash = [\"session\"] }}\nprotocol = \"keep\"\nstatus = \"keep\"\nbytes = \"keep\"\ntime = \"second\"\nother = \"drop\"\n"
+        );
+        let policy = dir.file("keyed.toml", text.as_bytes());
+        let outcome = pipe(&["--state", &state, "--format", "combined", "--policy", &policy], raw.as_bytes());
+        outcome.expect_code(0);
+        let clean = outcome.stdout_text();
+        assert!(clean.contains("?session="), "{action}: {clean}");
+        // The keys are not needed to compare.
+        let check = verify(raw.as_bytes(), clean.as_bytes(), &["--policy", &policy]);
+        assert_eq!(check.code(), Some(0), "{action}: {}", check.stdout_text());
+        let (_, rest) = clean.lines().nth(1).and_then(|line| line.split_once(' ')).unwrap();
+        let broken: String = clean.lines().enumerate().map(|(number, line)| if number == 1 { format!("{odd} {rest}\n") } else { format!("{line}\n") }).collect();
+        let check = verify(raw.as_bytes(), broken.as_bytes(), &["--policy", &policy]);
+        assert_eq!(check.code(), Some(4), "{action}, with {odd} in line 2: {}", check.stdout_text());
+    }
+}
