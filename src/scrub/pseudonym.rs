@@ -97,7 +97,7 @@ impl PeriodKey {
         self.prefix.encrypt(addr)
     }
 
-    /// The address that [`PeriodKey::encrypt_prefix`] was given. Shows raw data to the holder of the key.
+    /// The address that `encrypt-prefix` was given. Shows raw data to the holder of the key.
     pub fn decrypt_prefix(&self, addr: IpAddr) -> IpAddr {
         self.prefix.decrypt(addr)
     }

@@ -1,5 +1,7 @@
 //! Lines through the gate: which format, which envelope, which act, and back into the line's layout.
 
+mod moment;
+
 use super::act::Act;
 use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
@@ -9,7 +11,7 @@ use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
 use super::watch::Watch;
 use super::{ecs, reject, splice};
-use crate::format::{Columns, ENVELOPE_SLOTS, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel, time};
+use crate::format::{Columns, Field, Format, Line, Mismatch, Peeled, Span, Spans, Text, escape, peel};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -136,26 +138,6 @@ impl Scrubber {
             self.line(line, clean, quarantine, tally);
             rest = after;
         }
-    }
-
-    /// The time of the last line that had one, if the settings ask for it.
-    pub const fn moment(&self) -> Option<Timestamp> {
-        self.moment
-    }
-
-    /// Notes the record's time, which is also that of its keys.
-    fn note(&mut self, plan: usize, line: &[u8], carried: bool) {
-        let Some(plan) = self.plans.get(plan) else { return };
-        let is_time = |span: &&Span| plan.format.slots().get(usize::from(span.slot)).is_some_and(|slot| slot.field == Field::Time);
-        let Self { spans, inner, decoded, watch, .. } = self;
-        let outer = || spans.as_slice().iter().filter(is_time);
-        let is_own = |span: &&Span| usize::from(span.slot) >= ENVELOPE_SLOTS;
-        // The line's own time before its carrier's.
-        let own = if carried { instant(watch, decoded, inner.as_slice().iter().filter(is_time)) } else { instant(watch, line, outer().filter(is_own)) };
-        let own = own.or_else(|| instant(watch, line, outer().filter(|span| carried || !is_own(span))));
-        // Pseudonyms take no other record's time: which one came before depends on how the input was cut into blocks.
-        self.tools.turn(own);
-        self.moment = own.or(self.moment);
     }
 
     /// Counts a line that was too long to be held; its place is kept.
@@ -413,23 +395,4 @@ impl Scrubber {
         }
         Ok(())
     }
-}
-
-/// The instant of the record that these spans name; escapes are read where it cannot be had otherwise.
-fn instant<'a>(watch: &mut Watch, line: &[u8], spans: impl Iterator<Item = &'a Span> + Clone) -> Option<Timestamp> {
-    let values = spans.filter_map(|span| line.get(span.range()));
-    let first = watch.read(values.clone().next()?);
-    if first.is_some() {
-        return first;
-    }
-    time::of_record(values.clone()).or_else(|| {
-        let plain: Vec<Vec<u8>> = values
-            .map(|value| {
-                let mut plain = Vec::new();
-                escape::text(value, &mut plain);
-                plain
-            })
-            .collect();
-        time::of_record(plain.iter().map(Vec::as_slice))
-    })
 }
