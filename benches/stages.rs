@@ -85,6 +85,7 @@ fn settings(policy: Policy, output: Output) -> Settings {
         max_line: 1 << 20,
         moments: false,
         keys: None,
+        places: None,
     }
 }
 

@@ -33,8 +33,10 @@ mod suite {
     mod ledger;
     pub mod limits;
     mod mangle;
+    pub mod mmdb;
     pub mod oracle;
     pub mod pipe;
+    mod places;
     mod policy;
     mod readme;
     mod retention;

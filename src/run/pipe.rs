@@ -3,6 +3,7 @@
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use crate::store::keys::KeyRing;
+use crate::store::places::Atlas;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink, file_at};
 use crate::store::source::{BLOCK, Block, Filled, Source};
 use crate::store::{Cause, StoreError};
@@ -34,6 +35,8 @@ pub struct PipeJob {
     pub max_line: usize,
     /// Keys of pseudonyms, for a policy that needs them.
     pub keys: Option<Arc<KeyRing>>,
+    /// Databases of places, for a policy that needs them.
+    pub places: Option<Arc<Atlas>>,
 }
 
 /// Where clean lines go.
@@ -138,6 +141,7 @@ pub(super) fn start(job: &PipeJob, sample: &[u8]) -> Start {
         max_line: job.max_line,
         moments: false,
         keys: job.keys.as_ref().map(KeyRing::source),
+        places: job.places.as_ref().map(Atlas::source),
     };
     // What JSON makes of control bytes is six times as long: one block at a time keeps memory bounded.
     let alone = table || cut || job.output == Output::Json;

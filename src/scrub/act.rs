@@ -54,6 +54,8 @@ pub(crate) enum AddressAct {
     /// With what keeps its pseudonyms apart from those of other fields.
     Hash(Form, Arc<str>),
     EncryptPrefix,
+    Country,
+    Asn,
 }
 
 impl AddressAct {
@@ -64,13 +66,20 @@ impl AddressAct {
             Action::BlackMarker => Some(Self::BlackMarker),
             Action::Hash(form) => Some(Self::Hash(*form, policy.domain(field).into())),
             Action::EncryptPrefix => Some(Self::EncryptPrefix),
-            Action::Keep | Action::Drop | Action::Bucket | Action::Asn | Action::Country | Action::Precision(_) | Action::Detect | Action::Template => None,
+            Action::Country => Some(Self::Country),
+            Action::Asn => Some(Self::Asn),
+            Action::Keep | Action::Drop | Action::Bucket | Action::Add | Action::Precision(_) | Action::Detect | Action::Template => None,
             Action::NoQuery | Action::PathOnly | Action::Origin | Action::Site | Action::Family | Action::Named(_) => None,
         }
     }
 
     pub(crate) const fn is_keyed(&self) -> bool {
         matches!(self, Self::Hash(..) | Self::EncryptPrefix)
+    }
+
+    /// Whether the same address may become something else later, so that nothing of it may be remembered.
+    pub(crate) const fn changes(&self) -> bool {
+        matches!(self, Self::Hash(..) | Self::EncryptPrefix | Self::Country | Self::Asn)
     }
 }
 
@@ -113,7 +122,7 @@ impl Act {
             (Field::Time, Action::Keep) => Self::Word,
             (Field::Host, Action::Keep) => Self::Host,
             (Field::UserAgent, Action::Keep) => Self::Agent,
-            (_, Action::Keep) => Self::Scan,
+            (_, Action::Keep | Action::Add) => Self::Scan,
             (_, Action::Bucket) => Self::Bucket,
             (_, Action::Precision(precision)) => Self::Time(*precision),
             (_, Action::Detect) if slot.field.is_composite() => Self::Drop,
@@ -137,7 +146,7 @@ impl Act {
 }
 
 impl Act {
-    /// Whether it needs the key of the record's period, so that nothing of it may be remembered.
+    /// Whether it needs the key of the record's period.
     pub(crate) fn is_keyed(&self) -> bool {
         match self {
             Self::Hash(_) => true,

@@ -30,6 +30,8 @@ pub enum Action {
     Asn,
     /// The country in place of the address.
     Country,
+    /// What a database says about the client is added to records of `--output json`; what the log says itself stays.
+    Add,
     /// Precision degradation of a time.
     Precision(Precision),
     /// Masks identifiers in a path.
@@ -153,7 +155,8 @@ impl Action {
             }
             ("hash", Some("address")) if matches!(field, Field::ClientAddr | Field::ProxiedAddr) => Self::Hash(Form::Address),
             (_, Some(_)) => return None,
-            ("keep" | "add", None) => Self::Keep,
+            ("keep", None) => Self::Keep,
+            ("add", None) => Self::Add,
             ("drop" | "off", None) => Self::Drop,
             ("hash", None) => Self::Hash(Form::Hex),
             ("bucket", None) => Self::Bucket,
@@ -183,7 +186,7 @@ impl Action {
         match self {
             Self::Hash(_) | Self::EncryptPrefix => true,
             Self::Named(names) => names.is_keyed(),
-            Self::Keep | Self::Drop | Self::Bucket | Self::BlackMarker | Self::Truncate { .. } | Self::Asn | Self::Country | Self::Precision(_) => false,
+            Self::Keep | Self::Drop | Self::Bucket | Self::BlackMarker | Self::Truncate { .. } | Self::Asn | Self::Country | Self::Add | Self::Precision(_) => false,
             Self::Detect | Self::Template | Self::NoQuery | Self::PathOnly | Self::Origin | Self::Site | Self::Family => false,
         }
     }
@@ -200,6 +203,7 @@ impl Action {
             Self::Bucket => "bucket".to_owned(),
             Self::BlackMarker => "black-marker".to_owned(),
             Self::EncryptPrefix => "encrypt-prefix".to_owned(),
+            Self::Add => "add".to_owned(),
             Self::Asn => "asn".to_owned(),
             Self::Country => "country".to_owned(),
             Self::Detect => "detect".to_owned(),

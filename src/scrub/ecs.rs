@@ -1,6 +1,7 @@
 //! Clean records as NDJSON with the names of the Elastic Common Schema (ECS 8).
 
 use super::clean::{Clean, Reject};
+use super::place::Place;
 use super::scrubber::Plan;
 use super::tools::{Edit, Tools, Value};
 use crate::format::{Field, Span, Text, escape, time};
@@ -15,6 +16,7 @@ pub(super) struct Record {
     /// A date that stands in a column of its own.
     date: Vec<u8>,
     kept: Vec<u8>,
+    place: Option<Place>,
 }
 
 /// Appends the record, without a line end.
@@ -43,6 +45,11 @@ pub(super) fn record(plan: &Plan, tools: &mut Tools, record: &mut Record, parts:
                     continue;
                 }
                 Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => {}
+            }
+            // Before anything of the address is cut; the first one counts, as it does for the address itself.
+            if slot.field == Field::ClientAddr && record.place.is_none() && tools.policy().adds() != (false, false) {
+                let (place, (country, asn)) = (tools.place(bytes), tools.policy().adds());
+                record.place = Some(Place { country: place.country.filter(|_| country), asn: place.asn.filter(|_| asn) });
             }
             let edit = tools.apply(act, Value { bytes, text: span.text, after: line.get(end..).unwrap_or_default(), key })?;
             record.kept.clear();
@@ -78,6 +85,7 @@ impl Record {
         self.labels.clear();
         self.moment = None;
         self.date.clear();
+        self.place = None;
     }
 
     fn add(&mut self, field: Field, name: &[u8], text: Text) {
@@ -140,8 +148,13 @@ impl Record {
         }
         // ECS: a record that names the client names the source as well.
         for side in ["client", "source"] {
-            if let Some(address) = self.text(Field::ClientAddr) {
-                object.open(side);
+            let place = self.place.filter(|place| *place != Place::default());
+            let address = self.text(Field::ClientAddr);
+            if address.is_none() && place.is_none() {
+                continue;
+            }
+            object.open(side);
+            if let Some(address) = address {
                 object.string("address", address);
                 if std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok()) {
                     object.string("ip", address);
@@ -149,8 +162,18 @@ impl Record {
                 if let Some(port) = self.number(Field::ClientPort) {
                     object.number("port", port);
                 }
+            }
+            if let Some(country) = place.and_then(|place| place.country) {
+                object.open("geo");
+                object.string("country_iso_code", country.as_bytes());
                 object.close();
             }
+            if let Some(asn) = place.and_then(|place| place.asn) {
+                object.open("as");
+                object.number("number", asn.into());
+                object.close();
+            }
+            object.close();
         }
         if let Some(forwarded) = self.text(Field::ProxiedAddr) {
             object.open("network");

@@ -51,7 +51,8 @@ impl Lane {
         let lane = Self { last_octet, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
         // A pseudonym needs the record's time, which the lane does not read.
         let keyed = [&lane.address, &lane.user, &lane.path, &lane.referrer, &lane.agent].into_iter().any(Act::is_keyed);
-        (!keyed).then_some(lane)
+        let changes = matches!(&lane.address, Act::Address(act) if act.changes());
+        (!keyed && !changes).then_some(lane)
     }
 
     /// Writes the clean line, with its end; false if the line is not the lane's, and then nothing is written.

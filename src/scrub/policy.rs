@@ -17,6 +17,8 @@ pub struct Policy {
     /// Fields whose pseudonyms are joined with those of others.
     domains: BTreeMap<Field, String>,
     except: Nets,
+    /// Databases of places, in the order in which they are asked.
+    databases: Vec<String>,
 }
 
 /// The policies that are compiled in: name and text.
@@ -36,12 +38,12 @@ impl Policy {
 
     /// Reads a policy where there are no keys: an action that needs one is an error. `origin` is what errors call the text.
     pub fn parse(name: &str, origin: &str, text: &str) -> Result<Self, Box<Diagnostic>> {
-        Reader { origin, text, keys: false }.policy(name)
+        Reader { origin, text, keys: false, databases: false }.policy(name)
     }
 
     /// Reads a policy where there are keys, which a [`super::Scrubber`] is given in [`super::Settings::keys`].
     pub fn keyed(name: &str, origin: &str, text: &str) -> Result<Self, Box<Diagnostic>> {
-        Reader { origin, text, keys: true }.policy(name)
+        Reader { origin, text, keys: true, databases: false }.policy(name)
     }
 
     /// The name in reports.
@@ -60,6 +62,23 @@ impl Policy {
         self.actions.values().any(Action::is_keyed)
     }
 
+    /// Files of the databases that its actions need, as the policy names them.
+    pub fn databases(&self) -> &[String] {
+        &self.databases
+    }
+
+    /// Whether its actions need countries, and whether they need numbers of autonomous systems.
+    pub fn needs_places(&self) -> (bool, bool) {
+        let addresses = |wanted: &Action| [Field::ClientAddr, Field::ProxiedAddr].into_iter().any(|field| self.action(field) == wanted);
+        let (country, asn) = self.adds();
+        (country || addresses(&Action::Country), asn || addresses(&Action::Asn))
+    }
+
+    /// Whether the client's country, and whether its autonomous system is added to records.
+    pub fn adds(&self) -> (bool, bool) {
+        (*self.action(Field::Country) == Action::Add, *self.action(Field::Asn) == Action::Add)
+    }
+
     /// What keeps pseudonyms of a field apart from those of others.
     pub(crate) fn domain(&self, field: Field) -> &str {
         self.domains.get(&field).map_or(field.name(), String::as_str)
@@ -76,6 +95,8 @@ struct Reader<'a> {
     text: &'a str,
     /// Whether there are keys.
     keys: bool,
+    /// Whether the policy names databases of places.
+    databases: bool,
 }
 
 type Fault = Box<Diagnostic>;
@@ -85,16 +106,18 @@ impl Reader<'_> {
         Box::new(Diagnostic { cause: cause.into(), origin: self.origin.into(), source: self.text.into(), span, label: label.into(), remedy: remedy.into() })
     }
 
-    fn policy(&self, name: &str) -> Result<Policy, Fault> {
+    fn policy(mut self, name: &str) -> Result<Policy, Fault> {
         let table = DeTable::parse(self.text).map_err(|error| {
             self.fault(error.span().unwrap_or(0..0), "the policy is not valid TOML", error.message(), "correct the line that the caret shows; strings stand in double quotes")
         })?;
         let mut actions = BTreeMap::new();
         let mut domains = BTreeMap::new();
         let mut except = Vec::new();
+        let databases = table.get_ref().get("geoip").map_or(Ok(Vec::new()), |value| self.databases(value))?;
+        self.databases = !databases.is_empty();
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
-                "about" => {}
+                "about" | "geoip" => {}
                 "except" => except = self.nets(value)?,
                 word => {
                     let field = Field::named(word).filter(|field| !field.is_composite()).ok_or_else(|| self.unknown(key.span(), word))?;
@@ -125,7 +148,7 @@ impl Reader<'_> {
                 actions.insert(field, hashed.unwrap_or_else(|| other.clone()));
             }
         }
-        Ok(Policy { name: name.to_owned(), actions, domains, except: Nets::new(&except) })
+        Ok(Policy { name: name.to_owned(), actions, domains, except: Nets::new(&except), databases })
     }
 
     fn unknown(&self, span: Range<usize>, word: &str) -> Fault {
@@ -133,7 +156,7 @@ impl Reader<'_> {
             let same = name.chars().zip(word.chars()).filter(|(a, b)| a == b).count();
             name.len().abs_diff(word.len()) <= 2 && same + 2 >= name.len()
         });
-        let remedy = near.map_or_else(|| format!("use one of: {}, except", FIELDS.map(Field::name).join(", ")), |name| format!("did you mean {name}?"));
+        let remedy = near.map_or_else(|| format!("use one of: {}, except, geoip", FIELDS.map(Field::name).join(", ")), |name| format!("did you mean {name}?"));
         self.fault(span, format!("unknown field `{word}`"), "no field has this name", remedy)
     }
 
@@ -156,7 +179,7 @@ impl Reader<'_> {
             Action::parse(field, word).ok_or_else(|| self.fault(span.clone(), format!("`{word}` is no action of {}", field.name()), "not an action of this field", remedy()))?;
         if action.is_keyed() && !self.keys {
             Err(self.no_keys(span, word))
-        } else if matches!(action, Action::Asn | Action::Country) {
+        } else if matches!(action, Action::Asn | Action::Country | Action::Add) && !self.databases {
             Err(self.database(span, word))
         } else {
             Ok(action)
@@ -201,9 +224,9 @@ impl Reader<'_> {
     fn database(&self, span: Range<usize>, word: &str) -> Fault {
         self.fault(
             span,
-            format!("`{word}` needs a geographic database, and none is configured"),
+            format!("`{word}` needs a database of places, and the policy names none"),
             "no database to look it up in",
-            "use truncate/24,32 or drop; this version reads no database",
+            "add geoip = \"/path/to/GeoLite2-Country.mmdb\", or use truncate/24,32 or drop",
         )
     }
 
@@ -248,6 +271,18 @@ impl Reader<'_> {
         Ok(names)
     }
 
+    /// `geoip = "one.mmdb"`, or a list.
+    fn databases(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, Fault> {
+        let paths = match value.get_ref().as_str() {
+            Some(path) => vec![path.to_owned()],
+            None => self.strings(value)?.iter().map(|path| (*path.get_ref()).to_owned()).collect(),
+        };
+        if paths.is_empty() || paths.iter().any(String::is_empty) {
+            return Err(self.fault(value.span(), "geoip names no file", "no path", "write geoip = \"/path/to/GeoLite2-Country.mmdb\", or a list of such paths"));
+        }
+        Ok(paths)
+    }
+
     fn strings<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Result<Vec<Spanned<&'v str>>, Fault> {
         let list: Option<&DeArray<'_>> = value.get_ref().as_array();
         let fault = |span| self.fault(span, "a list of strings is expected", "not a list of strings", "write [\"one\", \"two\"]");
@@ -282,6 +317,19 @@ mod tests {
     }
 
     #[test]
+    fn databases_are_needed_where_actions_ask_for_them() {
+        let needs = |text: &str| {
+            let policy = Policy::parse("p", "p.toml", &format!("geoip = [\"a\", \"b\"]\n{text}\nother = \"drop\"")).unwrap();
+            (policy.needs_places(), policy.databases().len())
+        };
+        assert_eq!(needs(""), ((false, false), 2));
+        assert_eq!(needs("client_addr = \"country\""), ((true, false), 2));
+        assert_eq!(needs("proxied_addr = \"asn\""), ((false, true), 2));
+        assert_eq!(needs("country = \"add\"\nasn = \"add\""), ((true, true), 2));
+        assert_eq!(needs("country = \"keep\"\nasn = \"off\""), ((false, false), 2));
+    }
+
+    #[test]
     fn with_keys_a_field_has_a_domain_of_its_own_unless_the_policy_joins_it() {
         let text = "client_addr = \"hash/address\"\nuser = { action = \"hash\", domain = \"person\" }\ncookie = { default = \"drop\", hash = [\"S\"], domain = \"visitor\" }\nquery = { default = \"hash\" }\nother = \"hash\"";
         let policy = Policy::keyed("p", "p.toml", text).unwrap();
@@ -312,6 +360,10 @@ mod tests {
             ("user = { domain = \"a\" }\nother = \"drop\"", "names no action", "p.toml:1:8"),
             ("cookie = { default = \"drop\", domain = \"a\" }\nother = \"drop\"", "belongs to hashed", "p.toml:1:10"),
             ("client_addr = \"hash/address\"\nother = \"drop\"", "needs a pseudonym key", "p.toml:1:15"),
+            ("client_addr = \"country\"\nother = \"drop\"", "needs a database of places", "p.toml:1:15"),
+            ("asn = \"add\"\nother = \"drop\"", "needs a database of places", "p.toml:1:7"),
+            ("geoip = []\nother = \"drop\"", "names no file", "p.toml:1:9"),
+            ("geoip = 5\nother = \"drop\"", "list of strings", "p.toml:1:9"),
             ("time = 5\nother = \"drop\"", "cannot be a", "p.toml:1:8"),
         ];
         for (text, words, place) in table {

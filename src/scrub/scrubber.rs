@@ -6,6 +6,7 @@ use super::act::Act;
 use super::clean::{Clean, Quarantined, Reject, Tally};
 use super::explain::FieldChange;
 use super::lane::{self, Lane};
+use super::place::{PlaceSource, Places};
 use super::policy::Policy;
 use super::pseudonym::{KeySource, Keys};
 use super::tools::{Edit, Tools, Value};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub moments: bool,
     /// Where keys come from. Without them a keyed policy truncates, and counts [`Tally::keyless`].
     pub keys: Option<KeySource>,
+    /// Where countries and networks of addresses come from. Without it none is known.
+    pub places: Option<PlaceSource>,
 }
 
 /// A format with the act for each of its slots.
@@ -105,7 +108,7 @@ impl Scrubber {
         Self {
             columns: vec![Columns::default(); plans.len()],
             plans,
-            tools: Tools::new(Arc::clone(&settings.policy), settings.keys.clone().map(Keys::new)),
+            tools: Tools::new(Arc::clone(&settings.policy), settings.keys.clone().map(Keys::new), settings.places.clone().map(Places::new)),
             on_reject: settings.on_reject,
             output: settings.output,
             max_line: settings.max_line,
@@ -124,7 +127,7 @@ impl Scrubber {
         }
     }
 
-    /// Asks for keys again, once per block that was read: so that none is used longer than that after its end.
+    /// Asks for keys and databases again, once per block that was read: so that none is used longer than that after its end.
     pub fn refresh(&mut self) {
         self.tools.refresh();
     }

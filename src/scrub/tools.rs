@@ -8,6 +8,7 @@ use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
 use super::memo::{Kept, Memos};
+use super::place::Places;
 use super::policy::Policy;
 use super::pseudonym::Keys;
 use super::residual::{Residual, Rules};
@@ -62,6 +63,7 @@ pub(crate) struct Tools {
     addresses: bool,
     emails: bool,
     keys: Option<Keys>,
+    places: Option<Places>,
     /// The record's own time.
     time: Option<Timestamp>,
     keyless: bool,
@@ -79,7 +81,7 @@ pub(crate) struct Value<'a> {
 }
 
 impl Tools {
-    pub(crate) fn new(policy: Arc<Policy>, keys: Option<Keys>) -> Self {
+    pub(crate) fn new(policy: Arc<Policy>, keys: Option<Keys>, places: Option<Places>) -> Self {
         // What a policy keeps in its own field it does not mask elsewhere.
         let addresses = *policy.action(Field::ClientAddr) != Action::Keep;
         let emails = *policy.action(Field::User) != Action::Keep;
@@ -96,6 +98,7 @@ impl Tools {
             addresses,
             emails,
             keys,
+            places,
             time: None,
             keyless: false,
         }
@@ -131,8 +134,8 @@ impl Tools {
             Act::Agent => Ok(self.scan(bytes, true)),
             Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
             Act::Hash(hashed) => Ok(self.hash(hashed, value)),
-            Act::Address(act) if act.is_keyed() => self.keyed_address(act, value).ok_or(Reject::Address),
-            Act::Addresses(act) if act.is_keyed() => Ok(self.keyed_address(act, value).unwrap_or(Edit::Gone)),
+            Act::Address(act) if act.changes() => self.changing_address(act, value).ok_or(Reject::Address),
+            Act::Addresses(act) if act.changes() => Ok(self.changing_address(act, value).unwrap_or(Edit::Gone)),
             Act::Address(act) => self.address(act, ADDRESS, bytes).ok_or(Reject::Address),
             Act::Addresses(act) => Ok(self.address(act, ADDRESSES, bytes).unwrap_or(Edit::Gone)),
             Act::Time(precision) => {
@@ -333,7 +336,8 @@ impl Tools {
             (AddressAct::Hash(..) | AddressAct::EncryptPrefix, Host::V4(_) | Host::V6(_) | Host::Name) => return self.pseudonym(act, endpoint, text),
             (AddressAct::BlackMarker, Host::V4(_)) => out.extend_from_slice(b"0.0.0.0"),
             (AddressAct::BlackMarker, Host::V6(_)) => out.extend_from_slice(if endpoint.bracketed { b"[::]" } else { b"::" }),
-            (AddressAct::BlackMarker, Host::Name) => out.push(b'-'),
+            (AddressAct::Country | AddressAct::Asn, Host::V4(_) | Host::V6(_)) => return self.place_instead(act, endpoint),
+            (AddressAct::BlackMarker | AddressAct::Country | AddressAct::Asn, Host::Name) => out.push(b'-'),
         }
         Edit::Piece
     }

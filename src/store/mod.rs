@@ -8,6 +8,7 @@ pub mod keys;
 pub mod ledger;
 pub mod ledger_key;
 pub mod readback;
+pub mod places;
 pub mod rights;
 pub mod sink;
 pub mod source;

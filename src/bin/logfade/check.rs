@@ -18,6 +18,7 @@ pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
     show::format(&typed.rules.format)?;
     let policy = show::policy(args, &typed.rules.policy)?;
     keys::trial(args, &policy)?;
+    show::atlas(&policy)?;
     let Some(config) = config::load(args)? else {
         if args.json {
             return say(&format!("{}\n", json!({"format": typed.rules.format, "policy": policy.name(), "config": null})));

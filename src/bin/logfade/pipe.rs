@@ -25,6 +25,13 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let policy = show::policy(args, &typed.rules.policy)?;
     // Before the output, so that a refusal leaves no empty file.
     let ring = keys::ring(args, &policy)?;
+    let places = show::atlas(&policy)?;
+    if typed.output == Output::Same && policy.adds() != (false, false) && !args.quiet && !args.json {
+        drop(writeln!(
+            std::io::stderr(),
+            "warning: what country and asn add has no place in a line of the log's own layout\nadd --output json, or write client_addr = \"country\" or \"asn\" in the policy"
+        ));
+    }
     let quarantine = match (typed.on_reject, &typed.quarantine) {
         (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
@@ -64,6 +71,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         threads: typed.threads.map_or(processors, usize::from),
         max_line,
         keys: ring,
+        places,
     };
     let mut done = pipe(job, source, target);
     let error = done.error.take().filter(|error| !error.is_broken_pipe());

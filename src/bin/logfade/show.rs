@@ -9,7 +9,9 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
 use logfade::diagnostic::Diagnostic;
 use logfade::format::{Format, FormatError, detect, named};
 use logfade::scrub::{self, BUILT_IN, OnReject, Output, Policy, Settings};
+use logfade::store::StoreError;
 use logfade::store::keys::{KeyRing, KeyStore};
+use logfade::store::places::Atlas;
 use logfade::store::source::{Block, Source, Stop};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -74,6 +76,12 @@ fn read_policy(text: &str, keyed: bool) -> Result<Policy, Complaint> {
     };
     let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
     Ok(if keyed { Policy::keyed(&name, text, &source)? } else { Policy::parse(&name, text, &source)? })
+}
+
+/// The databases that a policy needs; what happens to them later is said on standard error.
+pub(crate) fn atlas(policy: &Policy) -> Result<Option<Arc<Atlas>>, Complaint> {
+    let tell = |error: &StoreError| drop(writeln!(std::io::stderr(), "warning: {error}\nwhat was read of it before is used until it changes again"));
+    Ok(Atlas::open(policy, Box::new(tell))?)
 }
 
 /// The first lines of a file, or of standard input.
@@ -151,9 +159,18 @@ pub(crate) fn policies(typed: &Policies) -> Outcome {
     say(&format!("{table}\n\n`logfade policies show NAME` prints one as a file to start from\n"))
 }
 
-fn settings(format: Option<Arc<Format>>, policy: Policy, keys: Option<&Arc<KeyRing>>, sample: &[u8]) -> Settings {
+fn settings(format: Option<Arc<Format>>, policy: Policy, (keys, places): (Option<&Arc<KeyRing>>, Option<&Arc<Atlas>>), sample: &[u8]) -> Settings {
     let formats = format.map_or_else(|| detect::rank(sample).into_iter().map(|fit| fit.format).collect(), |format| vec![format]);
-    Settings { formats, policy: Arc::new(policy), on_reject: OnReject::Scrub, output: Output::Same, max_line: SAMPLE, moments: false, keys: keys.map(KeyRing::source) }
+    Settings {
+        formats,
+        policy: Arc::new(policy),
+        on_reject: OnReject::Scrub,
+        output: Output::Same,
+        max_line: SAMPLE,
+        moments: false,
+        keys: keys.map(KeyRing::source),
+        places: places.map(Atlas::source),
+    }
 }
 
 /// `logfade explain`
@@ -161,8 +178,9 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     let format = format(&typed.rules.format)?;
     let policy = policy(args, &typed.rules.policy)?;
     let ring = keys::trial(args, &policy)?;
+    let atlas = atlas(&policy)?;
     let block = sample(typed.file.as_deref())?;
-    let settings = settings(format, policy, ring.as_ref(), block.as_bytes());
+    let settings = settings(format, policy, (ring.as_ref(), atlas.as_ref()), block.as_bytes());
     let name = settings.formats.first().map_or("unknown", |format| format.name()).to_owned();
     let explained = scrub::explain(&settings, block.as_bytes()).take(typed.lines);
     let raw = |text: &str| if typed.no_raw { String::new() } else { sane(text) };

@@ -1,4 +1,6 @@
-//! Keyed acts: pseudonyms under the key of the record's own period. Without that key less stays, and the record is counted.
+//! Acts whose results change with time: pseudonyms under the key of the record's own period, and places by a database.
+//!
+//! Without its key less of a record stays, and it is counted.
 //!
 //! Nothing here is remembered from one record to the next: what was right yesterday is another period's pseudonym today.
 
@@ -6,6 +8,7 @@ use super::super::act::{AddressAct, Hashed};
 use super::super::action::{Form, Names, Simple};
 use super::super::address::write::{write_v4, write_v6};
 use super::super::address::{self, Endpoint, Host};
+use super::super::place::Place;
 use super::super::pseudonym::{Keys, PeriodKey};
 use super::super::residual::Rules;
 use super::super::url;
@@ -40,6 +43,9 @@ impl Tools {
     pub(in crate::scrub) fn refresh(&mut self) {
         if let Some(keys) = &mut self.keys {
             keys.forget();
+        }
+        if let Some(places) = &mut self.places {
+            places.refresh();
         }
     }
 
@@ -84,7 +90,7 @@ impl Tools {
     }
 
     /// `None` where the value is no address.
-    pub(super) fn keyed_address(&mut self, act: &AddressAct, value: Value<'_>) -> Option<Edit> {
+    pub(super) fn changing_address(&mut self, act: &AddressAct, value: Value<'_>) -> Option<Edit> {
         self.piece.clear();
         if value.text == Text::JsonScalar {
             return Some(Edit::Gone);
@@ -131,7 +137,29 @@ impl Tools {
                     IpAddr::V6(v6) => write_v6(v6, piece),
                 });
             }
-            (AddressAct::EncryptPrefix | AddressAct::BlackMarker | AddressAct::Truncate(..), _) => return Edit::Gone,
+            (AddressAct::EncryptPrefix | AddressAct::BlackMarker | AddressAct::Truncate(..) | AddressAct::Country | AddressAct::Asn, _) => return Edit::Gone,
+        }
+        Edit::Piece
+    }
+
+    /// What a database says about a client, read from the value before anything is cut.
+    pub(in crate::scrub) fn place(&mut self, value: &[u8]) -> Place {
+        let Some(places) = &mut self.places else { return Place::default() };
+        let mut plain = Vec::new();
+        let endpoint = address::parse(value).or_else(|| {
+            escape::text(value, &mut plain);
+            address::parse(&plain).or_else(|| address::parse_binary(&plain))
+        });
+        endpoint.and_then(|endpoint| endpoint.ip()).map_or_else(Place::default, |ip| places.of(ip))
+    }
+
+    /// Appends the country or the autonomous system of an address; gone if no database knows it.
+    pub(super) fn place_instead(&mut self, act: &AddressAct, endpoint: &Endpoint<'_>) -> Edit {
+        let place = endpoint.ip().zip(self.places.as_mut()).map_or_else(Place::default, |(ip, places)| places.of(ip));
+        match (act, place) {
+            (AddressAct::Country, Place { country: Some(country), .. }) => self.piece.extend_from_slice(country.as_bytes()),
+            (AddressAct::Asn, Place { asn: Some(asn), .. }) => self.piece.extend_from_slice(format!("AS{asn}").as_bytes()),
+            _ => return Edit::Gone,
         }
         Edit::Piece
     }
