@@ -9,6 +9,11 @@ use logfade::scrub::{Clean, KeySource, OnReject, Output, Policy, Quarantined, Sc
 use logfade::store::keys::{KeyRing, KeyStore};
 use logfade::store::sink::{Compress, Encoder, Frame};
 use logfade::store::source::BLOCK;
+#[path = "../tests/suite/mmdb.rs"]
+#[expect(dead_code, reason = "the tests write more kinds of records")]
+mod mmdb;
+
+use logfade::store::places::Atlas;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -237,21 +242,46 @@ fn acts(criterion: &mut Criterion) {
         ("referrer origin", "", "referrer = \"origin\""),
     ] {
         let mut pair = [without, with].map(|lines| Worker::new(&Settings { keys: Some(keys(&dir)), ..settings(keep_but(lines), Output::Same) }));
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|wanted| {
-                let mut best = [Duration::MAX; 2];
-                for _ in 0..wanted.div_ceil(2 * records).max(8) {
-                    for (worker, best) in pair.iter_mut().zip(&mut best) {
-                        let start = Instant::now();
-                        black_box(worker.scrub(black_box(block)));
-                        *best = start.elapsed().min(*best);
-                    }
-                }
-                best[1].saturating_sub(best[0]).mul_f64(wanted as f64 / records as f64)
-            });
-        });
+        group.bench_function(name, |bencher| bencher.iter_custom(|wanted| difference(wanted, records, &mut pair, block)));
     }
     group.finish();
+}
+
+/// A database of countries with a network for each /16 of IPv4 and for 4,096 of IPv6, asked for addresses that come once.
+fn places(criterion: &mut Criterion) {
+    let codes = ["SE", "NO", "DK", "FI", "DE", "FR", "US", "BR"];
+    let mut dice = Dice(0x6E_0B);
+    let four = (0..223 * 256_u32).map(|number| format!("{}.{}.0.0/16", 1 + number / 256, number % 256));
+    let six = (0..4_096_u32).map(|number| format!("2001:db8:{number:x}0::/44"));
+    let networks: Vec<(String, Vec<u8>)> = four.chain(six).map(|network| (network, mmdb::country(dice.pick(&codes)))).collect();
+    let networks: Vec<(&str, Vec<u8>)> = networks.iter().map(|(network, record)| (network.as_str(), record.clone())).collect();
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("countries.mmdb");
+    #[expect(clippy::disallowed_methods, reason = "a file of its own")]
+    std::fs::write(&path, mmdb::database("Bench-Country", &networks)).expect("a file");
+    let policy = |lines: &str| Policy::parse("bench", "bench", &format!("geoip = {path:?}\n{lines}\nother = \"keep\"")).expect("a policy");
+    let atlas = Atlas::open(&policy("client_addr = \"country\""), Box::new(|_| {})).expect("a database").expect("it is needed");
+    let text = block();
+    let block = text.as_bytes();
+    let records = text.lines().count() as u64;
+    let mut pair = ["client_addr = \"truncate/24,32\"", "client_addr = \"country\""]
+        .map(|lines| Worker::new(&Settings { places: Some(atlas.source()), ..settings(policy(lines), Output::Same) }));
+    let mut group = criterion.benchmark_group("act");
+    group.bench_function("address country, against truncate", |bencher| bencher.iter_custom(|wanted| difference(wanted, records, &mut pair, block)));
+    group.finish();
+}
+
+/// What the second worker needs for `wanted` records more than the first.
+fn difference(wanted: u64, records: u64, pair: &mut [Worker; 2], block: &[u8]) -> Duration {
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..wanted.div_ceil(2 * records).max(8) {
+        for (worker, best) in pair.iter_mut().zip(&mut best) {
+            let start = Instant::now();
+            black_box(worker.scrub(black_box(block)));
+            *best = start.elapsed().min(*best);
+        }
+    }
+    best[1].saturating_sub(best[0]).mul_f64(wanted as f64 / records as f64)
 }
 
 /// The time of `wanted` records, measured over whole blocks.
@@ -267,6 +297,6 @@ fn per_record(wanted: u64, records: u64, mut block: impl FnMut()) -> Duration {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = stages, actions, acts
+    targets = stages, actions, acts, places
 }
 criterion_main!(benches);
