@@ -10,7 +10,7 @@ use logfade::store::keys::{KeyRing, KeyStore};
 use logfade::store::sink::{Compress, Encoder, Frame};
 use logfade::store::source::BLOCK;
 #[path = "../tests/suite/mmdb.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the tests use all of it, from other places")]
+#[expect(dead_code, unreachable_pub, clippy::indexing_slicing, reason = "the tests use all of it, from other places")]
 mod mmdb;
 
 use logfade::store::places::Atlas;
