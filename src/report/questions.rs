@@ -110,6 +110,7 @@ fn linkability(policy: &Policy, figures: &Figures) -> Question {
         | Action::Origin
         | Action::Site
         | Action::Family
+        | Action::Add
         | Action::Named(_) => (Verdict::NotMeasured, "nothing is left of the address".to_owned()),
     };
     let others: Vec<Field> = PERSONAL

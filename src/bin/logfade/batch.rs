@@ -140,6 +140,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
     let policy = show::policy(args, &typed.rules.policy)?;
     // Before anything is made, so that a refusal leaves nothing behind.
     let keys = if typed.dry_run { keys::trial(args, &policy)? } else { keys::ring(args, &policy)? };
+    let places = show::atlas(&policy)?;
     let quarantine = match (typed.on_reject, &typed.quarantine) {
         (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
@@ -164,6 +165,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
         threads: typed.threads.map_or(processors, usize::from),
         max_line: typed.max_line as usize,
         keys,
+        places,
     };
     Ok(BatchJob {
         rules: rules(typed),
