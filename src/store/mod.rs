@@ -10,6 +10,8 @@ pub mod ledger_key;
 pub mod readback;
 pub mod places;
 pub mod rights;
+mod files;
+mod lease;
 pub mod sink;
 pub mod source;
 pub mod walk;
