@@ -122,6 +122,9 @@ pub struct Scrubbed {
     pub identity: Identity,
     /// Of the raw bytes as they lie on the disk, compressed or not.
     pub digest: Keyed,
+    /// Of the decoded bytes: a log that is compressed later is the same log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Keyed>,
     /// Name of the format; none if there was no line to tell.
     pub format: Option<String>,
     /// The lines of the raw file.
@@ -207,6 +210,9 @@ pub struct Split {
     pub identity: Identity,
     /// Of its bytes as they lay on the disk.
     pub digest: Keyed,
+    /// Of its decoded bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Keyed>,
     /// Records older than this went.
     pub cut: Timestamp,
     /// Lines that went.
@@ -220,6 +226,9 @@ pub struct Split {
     pub into_identity: Identity,
     /// Of its bytes.
     pub into_digest: Keyed,
+    /// Of its decoded bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into_content: Option<Keyed>,
     /// Time of the oldest record that stays.
     pub oldest: Option<Timestamp>,
     /// Time of the newest record that stays.

@@ -7,6 +7,7 @@
 
 pub mod class;
 pub mod config;
+pub mod evidence;
 pub mod ledger;
 mod parse;
 pub mod recipient;

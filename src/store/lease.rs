@@ -78,3 +78,37 @@ fn writes(process: &Path, device: u64, inode: u64) -> bool {
     };
     open || mapped()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    /// A writer that closed its descriptor and keeps a shared mapping still blocks.
+    #[test]
+    fn a_shared_mapping_is_a_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("raw");
+        fs::write(&path, [b'x'; 4096]).unwrap();
+        let writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        #[expect(unsafe_code, reason = "the test maps a file as a writer would")]
+        // SAFETY: a fresh mapping at an address of the kernel's choice; it is not read or written, and unmapped below.
+        let map = unsafe { libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, writer.as_raw_fd(), 0) };
+        assert_ne!(map, libc::MAP_FAILED);
+        drop(writer);
+        let (moved, reader) = (dir.path().join("raw.1"), fs::File::open(&path).unwrap());
+        fs::rename(&path, &moved).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        let meta = reader.metadata().unwrap();
+        assert_eq!(take(reader.as_fd()).unwrap(), Lease::Writer);
+        assert!(has_writer(meta.dev(), meta.ino()).unwrap());
+        #[expect(unsafe_code, reason = "the test unmaps what it mapped")]
+        // SAFETY: exactly the mapping made above.
+        let unmapped = unsafe { libc::munmap(map, 4096) };
+        assert_eq!(unmapped, 0);
+        assert!(!has_writer(meta.dev(), meta.ino()).unwrap());
+        assert_eq!(take(reader.as_fd()).unwrap(), Lease::Granted);
+        assert!(is_held(reader.as_fd()));
+        release(reader.as_fd()).unwrap();
+    }
+}

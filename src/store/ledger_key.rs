@@ -55,6 +55,11 @@ impl LedgerKey {
         Ok(Self { keyed: keyed(&key) })
     }
 
+    #[cfg(test)]
+    pub(in crate::store) fn of(key: [u8; 32]) -> Self {
+        Self { keyed: keyed(&key) }
+    }
+
     /// Begins a digest.
     pub fn hasher(&self) -> Hasher {
         Hasher { keyed: self.keyed.clone() }

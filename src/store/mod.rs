@@ -5,16 +5,21 @@
 pub mod archive;
 pub mod draft;
 pub mod keys;
+mod digest;
+mod files;
+mod lease;
 pub mod ledger;
 pub mod ledger_key;
 pub mod readback;
 pub mod places;
 pub mod rights;
-mod files;
-mod lease;
+mod shelf;
 pub mod sink;
 pub mod source;
 pub mod walk;
+mod stock;
+
+pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
 
 use crate::retain::ledger::chain::Broken;
 use std::fmt;

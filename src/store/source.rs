@@ -1,5 +1,6 @@
 //! Raw bytes in: recognises the codec, decodes within bounds, cuts blocks of whole lines.
 
+use super::digest::Meter;
 use super::{Cause, StoreError};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
@@ -122,6 +123,20 @@ impl Read for Wire {
     }
 }
 
+/// Undecoded bytes, counted.
+struct Counted<R> {
+    reader: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
 /// A stream of raw lines.
 pub struct Source {
     reader: Box<dyn Read + Send>,
@@ -189,6 +204,18 @@ impl Source {
         let codec = Codec::sniff(&head);
         let reader = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
         Ok(Self { reader, path: path.to_owned(), codec, poll, stop: stop.clone(), read, rest: Vec::new(), max_line, skipping: false, ended: false })
+    }
+
+    /// Bytes from anywhere that ends by itself; `meter` takes what they decode to.
+    pub(in crate::store) fn over(reader: impl Read + Send + 'static, path: &Path, max_line: usize, meter: &Meter) -> Result<Self, StoreError> {
+        let read = Arc::new(AtomicU64::new(0));
+        let mut wire = Counted { reader, read: Arc::clone(&read) };
+        let mut head = Vec::new();
+        wire.by_ref().take(8192).read_to_end(&mut head).map_err(StoreError::io("read", path))?;
+        let codec = Codec::sniff(&head);
+        let decoded = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
+        let reader = Box::new(meter.over(decoded));
+        Ok(Self { reader, path: path.to_owned(), codec, poll: None, stop: Stop::default(), read, rest: Vec::new(), max_line, skipping: false, ended: false })
     }
 
     /// How the stream is compressed.

@@ -37,6 +37,8 @@ pub(in crate::store) enum Survives {
 }
 
 type Name = (u64, OsString);
+/// Names that come to mean a file, or nothing.
+type Renames = Vec<(Name, Option<u64>)>;
 type Meddle = Box<dyn FnMut(&mut State) + Send>;
 
 #[derive(Default)]
@@ -45,7 +47,7 @@ pub(in crate::store) struct State {
     names: BTreeMap<Name, u64>,
     lasting: BTreeMap<Name, u64>,
     /// Changes of names that are not synced yet, in order, with the directories they belong to.
-    pending: Vec<(Vec<u64>, Vec<(Name, Option<u64>)>)>,
+    pending: Vec<(Vec<u64>, Renames)>,
     next: u64,
     now: Timestamp,
     steps: u64,
@@ -140,6 +142,32 @@ impl State {
         }
     }
 
+    /// What others do: makes a directory.
+    pub(in crate::store) fn folder(&mut self, path: &str) {
+        let (dir, name) = self.split(path);
+        self.add(dir, &name, Kind::Dir, b"");
+    }
+
+    /// What others do: opens a file for writing and appends, unless a lease makes them wait.
+    pub(in crate::store) fn intrude(&mut self, path: &str, data: &[u8]) -> bool {
+        let (dir, name) = self.split(path);
+        match self.names.get(&(dir, name.into())).copied() {
+            Some(inode) if !self.leases.contains(&inode) => {
+                self.grow(path, data);
+                self.writers.insert(inode)
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// What others do: dates a file.
+    pub(in crate::store) fn touch(&mut self, path: &str, modified: Timestamp) {
+        let (dir, name) = self.split(path);
+        if let Some(node) = self.names.get(&(dir, name.into())).copied().and_then(|inode| self.nodes.get_mut(&inode)) {
+            node.modified = modified;
+        }
+    }
+
     /// What others do: opens a directory to everyone.
     pub(in crate::store) fn open_to_all(&mut self, path: &str) {
         let (dir, name) = self.split(path);
@@ -194,12 +222,20 @@ impl Memory {
 
     /// A directory that lasts.
     pub(in crate::store) fn mkdir(&self, path: &str) {
-        let (dir, name) = self.state().split(path);
-        self.state().add(dir, &name, Kind::Dir, b"");
+        self.state().folder(path);
     }
 
-    pub(in crate::store) fn set_now(&self, now: Timestamp) {
-        self.state().now = now;
+    /// One change outside of the file system, such as an entry of a journal.
+    pub(in crate::store) fn change(&self) -> io::Result<()> {
+        self.step(true).map(drop)
+    }
+
+    /// The process ended: fuse and meddler go, and its leases with it.
+    pub(in crate::store) fn restart(&self) {
+        let mut state = self.state();
+        (state.fuse, state.burnt, state.meddle) = (None, false, None);
+        state.leases.clear();
+        state.nodes.values_mut().for_each(|node| node.failed_sync = false);
     }
 
     /// Arms the fuse: a crash at the `at`-th change from now on, or a failure at the `at`-th step.
@@ -224,10 +260,8 @@ impl Memory {
 
     /// Starts again: the fuse is out, and what did not survive is gone.
     pub(in crate::store) fn reboot(&self, survives: Survives) {
+        self.restart();
         let mut state = self.state();
-        state.fuse = None;
-        state.burnt = false;
-        state.leases.clear();
         let kept = match survives {
             Survives::All => state.pending.len(),
             Survives::Synced => 0,
@@ -277,13 +311,13 @@ impl Memory {
     }
 
     /// A change of names.
-    fn rename_all(state: &mut State, dirs: Vec<u64>, changes: Vec<(Name, Option<u64>)>) {
+    fn rename_all(state: &mut State, dirs: Vec<u64>, changes: Renames) {
         apply(&mut state.names, changes.clone());
         state.pending.push((dirs, changes));
     }
 }
 
-fn apply(names: &mut BTreeMap<Name, u64>, changes: Vec<(Name, Option<u64>)>) {
+fn apply(names: &mut BTreeMap<Name, u64>, changes: Renames) {
     for (name, inode) in changes {
         match inode {
             Some(inode) => drop(names.insert(name, inode)),
@@ -323,7 +357,13 @@ impl Files for Memory {
         match state.find(*at, plain(name)?) {
             Ok(inode) => {
                 let node = state.node(inode)?;
-                if node.kind != Kind::Dir { Err(Errno::NOTDIR.into()) } else if node.owner.mode & 0o077 != 0 { Err(Errno::PERM.into()) } else { Ok(inode) }
+                if node.kind != Kind::Dir {
+                    Err(Errno::NOTDIR.into())
+                } else if node.owner.mode & 0o077 != 0 {
+                    Err(Errno::PERM.into())
+                } else {
+                    Ok(inode)
+                }
             }
             Err(_) => Ok(state.add(*at, &name.to_string_lossy(), Kind::Dir, b"")),
         }

@@ -9,6 +9,7 @@ pub(in crate::store) mod disk;
 #[cfg(test)]
 pub(in crate::store) mod memory;
 
+use crate::retain::ledger::Identity;
 use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -78,9 +79,9 @@ pub(in crate::store) struct Look {
 }
 
 impl Look {
-    /// Whether both are one file.
-    pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+    /// As the ledger writes it.
+    pub(in crate::store) const fn identity(&self) -> Identity {
+        Identity { device: self.device, inode: self.inode, size: self.size, mtime: self.modified }
     }
 }
 

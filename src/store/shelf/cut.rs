@@ -1,0 +1,143 @@
+//! A straddling file in two: what stays is written, proven and in the ledger before the file that held it goes.
+
+use super::draft::{Access, Expected};
+use super::form::name;
+use super::grave::Gate;
+use super::held::{Piece, lines};
+use super::proof::Sound;
+use super::{Halt, Journal, Refusal, Shelf, Stamps, refused};
+use crate::retain::ledger::{Deletion, Entry, Split};
+use crate::scrub::Settings;
+use crate::store::digest::Meter;
+use crate::store::files::Files;
+use jiff::Timestamp;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The longest line that a cut carries over, in bytes.
+const LONGEST: usize = 64 * 1024 * 1024;
+
+/// Level of zstd for what stays: it is raw, and will go.
+const LEVEL: i32 = 3;
+
+/// How a file is cut.
+pub(in crate::store) struct Cut<'a> {
+    /// Names the formats, so that records have times.
+    pub(in crate::store) settings: &'a Settings,
+    /// Records older than this are due; for the ledger.
+    pub(in crate::store) at: Timestamp,
+    /// Whether a record stays.
+    pub(in crate::store) stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
+    /// Who may read what stays; the raw file's own owner and mode if there is none.
+    pub(in crate::store) access: Option<Access>,
+}
+
+/// What became of a cut.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where the records stay; none if none does.
+    pub into: Option<PathBuf>,
+    /// Lines that went.
+    pub expired: u64,
+    /// Lines that stay.
+    pub kept: u64,
+    /// What went.
+    pub deletion: Deletion,
+}
+
+impl<F: Files> Shelf<F> {
+    /// Cuts a file whose proof this takes. At no moment are the records that stay in no file.
+    pub(in crate::store) fn split(&self, sound: Sound<F>, cut: Cut<'_>, gate: Gate<'_>, journal: &mut dyn Journal) -> Result<Parts, Halt> {
+        // Whoever wants to write meanwhile waits, so that nothing is added to the one file that is missing in the other.
+        self.guard(&sound)?;
+        let (into, expired, kept) = match self.carry(&sound, cut, gate, journal) {
+            Ok(carried) => carried,
+            Err(halt) => {
+                drop(self.disturb(&sound.held, sound.quiescence));
+                return Err(halt);
+            }
+        };
+        let deletion = self.delete(sound, gate, journal)?;
+        Ok(Parts { into, expired, kept, deletion })
+    }
+
+    /// Writes what stays and the entry about it.
+    fn carry(&self, sound: &Sound<F>, cut: Cut<'_>, gate: Gate<'_>, journal: &mut dyn Journal) -> Result<(Option<PathBuf>, u64, u64), Halt> {
+        let held = &sound.held;
+        let path = held.path();
+        if !gate(&sound.deletion()) {
+            return Err(refused(Refusal::Stopped, &path));
+        }
+        // Cut before, and stopped before the file went.
+        let done = journal.known().splits_of(sound.digests.bytes, sound.digests.content).find(|split| self.is_there(&split.into, split.into_identity.size, split.into_digest));
+        if let Some(split) = done {
+            return Ok((Some(split.into.clone()), split.expired, split.kept));
+        }
+        let draft = self.draft(&held.folder)?;
+        let content = Meter::new(&self.key);
+        let mut stamps = Stamps::new(cut.settings, held.look.modified);
+        let (mut expired, mut kept, mut span) = (0, 0, None);
+        let mut block = Vec::new();
+        let flush = |block: &mut Vec<u8>| {
+            let failed = crate::store::StoreError::io("compress", &path);
+            let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(crate::store::StoreError::io("compress", &path))?;
+            let encoded = encoder.include_checksum(true).and_then(|()| encoder.write_all(block)).and_then(|()| encoder.finish()).map_err(failed)?;
+            content.take(block);
+            block.clear();
+            self.write(&draft, &encoded)
+        };
+        let read = self.visit(held, LONGEST, &mut |piece| {
+            let Piece::Lines(bytes) = piece else { return Err(refused(Refusal::Damaged, &path)) };
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                let at = stamps.of(line);
+                if (cut.stays)(line, at) {
+                    kept += 1;
+                    span = Some(span.map_or((at, at), |(oldest, newest): (Timestamp, Timestamp)| (oldest.min(at), newest.max(at))));
+                    block.extend_from_slice(line);
+                } else {
+                    expired += 1;
+                }
+            }
+            debug_assert!(lines(bytes) > 0, "a block of lines has one");
+            if block.is_empty() { Ok(()) } else { flush(&mut block) }
+        });
+        let failure = match read {
+            Ok(digests) if digests == sound.digests => None,
+            Ok(_) => Some(refused(Refusal::Changed, &path)),
+            Err(halt) => Some(halt),
+        };
+        if failure.is_some() || kept == 0 {
+            self.discard(&draft)?;
+            return failure.map_or(Ok((None, expired, kept)), Err);
+        }
+        let access = cut.access.unwrap_or(Access { mode: held.look.owner.mode, user: Some(held.look.owner.user), group: Some(held.look.owner.group) });
+        let content = content.sum().0;
+        let published = self.publish(draft, &name(&held.name, (span.map(|span| span.0), span.map(|span| span.1)), content), access, journal.known())?;
+        let noted = self.read_back(&published, Expected { content, lines: kept }).and_then(|digests| {
+            let split = Split {
+                class: sound.class.clone(),
+                form: sound.form.clone(),
+                path: path.clone(),
+                identity: held.identity(),
+                digest: sound.digests.bytes,
+                content: Some(sound.digests.content),
+                cut: cut.at,
+                expired,
+                kept,
+                into: published.held.path(),
+                into_identity: published.held.identity(),
+                into_digest: digests.bytes,
+                into_content: Some(digests.content),
+                oldest: span.map(|span| span.0),
+                newest: span.map(|span| span.1),
+            };
+            self.undisturbed(sound)?;
+            journal.note(Entry::Split(split)).map_err(Halt::from)
+        });
+        if let Err(halt) = noted {
+            drop(self.withdraw(&published));
+            return Err(halt);
+        }
+        Ok((Some(self.settle(published)?.path()), expired, kept))
+    }
+}

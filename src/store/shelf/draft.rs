@@ -1,0 +1,166 @@
+//! A file before it has its name: written beside its place, synced, renamed without replacing, read back.
+
+use super::held::{Digests, Folder, Held, Piece, lines};
+use super::{DEN, Halt, OPEN, PART, Refusal, Shelf, failed, refused};
+use crate::retain::evidence::Evidence;
+use crate::retain::ledger::Keyed;
+use crate::store::digest::Meter;
+use crate::store::files::{Files, Owner};
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// Another user than the one who runs this.
+    pub user: Option<u32>,
+    /// Another group.
+    pub group: Option<u32>,
+}
+
+/// A file without a name of its own.
+pub(in crate::store) struct Draft<F: Files> {
+    folder: Arc<Folder<F>>,
+    den: F::Dir,
+    part: OsString,
+    file: F::File,
+    meter: Meter,
+}
+
+/// A file that has its name and is not in the ledger yet.
+pub(in crate::store) struct Published<F: Files> {
+    pub(in crate::store) held: Held<F>,
+    /// None where the file was there already, byte for byte.
+    mark: Option<(F::Dir, OsString)>,
+}
+
+/// What a draft has to read back as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Expected {
+    pub(in crate::store) content: Keyed,
+    pub(in crate::store) lines: u64,
+}
+
+impl<F: Files> Shelf<F> {
+    /// Begins a file.
+    pub(in crate::store) fn draft(&self, folder: &Arc<Folder<F>>) -> Result<Draft<F>, Halt> {
+        let den_path = folder.path.join(DEN);
+        let den = self.files.private_dir(&folder.dir, OsStr::new(DEN)).map_err(failed("make", &den_path))?;
+        let taken = self.files.names(&den).map_err(failed("read", &den_path))?;
+        let free = (0_u64..).map(|number| OsString::from(format!("{number}{PART}"))).find(|name| !taken.contains(name));
+        let part = free.unwrap_or_else(|| PART.into());
+        let file = self.files.create(&den, &part).map_err(failed("create", &den_path.join(&part)))?;
+        Ok(Draft { folder: Arc::clone(folder), den, part, file, meter: Meter::new(&self.key) })
+    }
+
+    /// Appends.
+    pub(in crate::store) fn write(&self, draft: &Draft<F>, bytes: &[u8]) -> Result<(), Halt> {
+        draft.meter.take(bytes);
+        self.files.write(&draft.file, bytes).map_err(failed("write", &draft.folder.path.join(DEN).join(&draft.part)))
+    }
+
+    /// Takes a draft away.
+    pub(in crate::store) fn discard(&self, draft: &Draft<F>) -> Result<(), Halt> {
+        let path = draft.folder.path.join(DEN).join(&draft.part);
+        self.files.unlink(&draft.den, &draft.part).map_err(failed("remove", &path))
+    }
+
+    /// Gives a draft its mode and then its name. A file of the same stem and the same bytes that is there already is taken instead:
+    /// that is what is left when the ledger was lost.
+    pub(in crate::store) fn publish(&self, draft: Draft<F>, name: &OsStr, access: Access, known: &Evidence) -> Result<Published<F>, Halt> {
+        let path = draft.folder.path.join(name);
+        if let Some(held) = self.twin(&draft, name, known)? {
+            self.discard(&draft)?;
+            return Ok(Published { held, mark: None });
+        }
+        let fail = |verb| failed(verb, &path);
+        let own = self.files.stat(&draft.file).map_err(fail("read"))?;
+        let owner = Owner { user: access.user.unwrap_or(own.owner.user), group: access.group.unwrap_or(own.owner.group), mode: access.mode };
+        self.files.own(&draft.file, owner).map_err(fail("set the owner and mode of"))?;
+        self.files.sync(&draft.file).map_err(fail("sync"))?;
+        let mut mark = name.to_owned();
+        mark.push(format!(".{}{OPEN}", own.inode));
+        self.files.create(&draft.den, &mark).map_err(fail("mark"))?;
+        self.files.sync_dir(&draft.den).map_err(fail("mark"))?;
+        let renamed = self.files.rename((&draft.den, &draft.part), (&draft.folder.dir, name));
+        match renamed {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                self.files.unlink(&draft.den, &mark).map_err(fail("unmark"))?;
+                self.discard(&draft)?;
+                return Err(refused(Refusal::Taken, &path));
+            }
+            other => other.map_err(fail("rename"))?,
+        }
+        self.files.sync_dir(&draft.folder.dir).map_err(fail("sync the directory of"))?;
+        self.files.sync_dir(&draft.den).map_err(fail("sync the directory of"))?;
+        let held = self.hold(&draft.folder, name)?;
+        if held.look.inode == own.inode { Ok(Published { held, mark: Some((draft.den, mark)) }) } else { Err(refused(Refusal::Changed, &path)) }
+    }
+
+    /// A finished file with the draft's bytes whose name differs at most in the digest, and which the ledger gives to no other file.
+    fn twin(&self, draft: &Draft<F>, name: &OsStr, known: &Evidence) -> Result<Option<Held<F>>, Halt> {
+        let span = |name: &OsStr| {
+            let bytes = name.as_encoded_bytes();
+            bytes.len().checked_sub("12345678.zst".len()).and_then(|end| bytes.get(..end)).map(<[u8]>::to_vec)
+        };
+        let (digest, size) = draft.meter.sum();
+        for other in self.files.names(&draft.folder.dir).map_err(failed("read", &draft.folder.path))? {
+            if span(&other).is_none() || span(&other) != span(name) || known.is_known(&draft.folder.path.join(&other)) {
+                continue;
+            }
+            let Ok(held) = self.hold(&draft.folder, &other) else { continue };
+            if held.look.size == size && self.visit_bytes(&held)? == digest {
+                return Ok(Some(held));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The digest of a file's bytes, whatever they are.
+    pub(in crate::store) fn visit_bytes(&self, held: &Held<F>) -> Result<Keyed, Halt> {
+        let meter = Meter::new(&self.key);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let at = meter.bytes();
+            let count = self.files.read(&held.file, &mut buffer, at).map_err(failed("read", &held.path()))?;
+            if count == 0 {
+                self.unchanged(held)?;
+                return Ok(meter.sum().0);
+            }
+            meter.take(buffer.get(..count).unwrap_or_default());
+        }
+    }
+
+    /// Reads a published file back and holds it against what was written.
+    pub(in crate::store) fn read_back(&self, published: &Published<F>, expected: Expected) -> Result<Digests, Halt> {
+        let mut found = 0;
+        let digests = self.visit(&published.held, usize::MAX, &mut |piece| {
+            found += match piece {
+                Piece::Lines(bytes) => lines(bytes),
+                Piece::TooLong => 1,
+            };
+            Ok(())
+        })?;
+        if (Expected { content: digests.content, lines: found }) == expected { Ok(digests) } else { Err(refused(Refusal::Mismatch, &published.held.path())) }
+    }
+
+    /// The ledger knows it: the mark goes.
+    pub(in crate::store) fn settle(&self, published: Published<F>) -> Result<Held<F>, Halt> {
+        if let Some((den, mark)) = &published.mark {
+            self.files.unlink(den, mark).map_err(failed("unmark", &published.held.path()))?;
+        }
+        Ok(published.held)
+    }
+
+    /// The ledger will never know it: it goes, and the mark behind it.
+    pub(in crate::store) fn withdraw(&self, published: &Published<F>) -> Result<(), Halt> {
+        let Some((den, mark)) = &published.mark else { return Ok(()) };
+        let path = published.held.path();
+        self.unchanged(&published.held)?;
+        self.files.unlink(&published.held.folder.dir, &published.held.name).map_err(failed("remove", &path))?;
+        self.files.sync_dir(&published.held.folder.dir).map_err(failed("sync the directory of", &path))?;
+        self.files.unlink(den, mark).map_err(failed("unmark", &path))
+    }
+}

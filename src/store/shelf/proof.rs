@@ -1,0 +1,84 @@
+//! The proof that a file may go: every form of it stands as the ledger says, and nobody writes it.
+
+use super::held::{Digests, Held};
+use super::{Halt, Refusal, Shelf, refused};
+use crate::retain::evidence::Evidence;
+use crate::retain::ledger::{Keyed, Output, Quiescence};
+use crate::store::files::Files;
+use jiff::Timestamp;
+use std::path::Path;
+
+/// Why a file shall go.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Claim<'a> {
+    /// Its class.
+    pub(in crate::store) class: &'a str,
+    /// Which form it is.
+    pub(in crate::store) form: &'a str,
+    /// The forms that have to be proven; none of a form that can be made no more.
+    pub(in crate::store) required: &'a [&'a str],
+    /// When it was due.
+    pub(in crate::store) deadline: Option<Timestamp>,
+    /// A person's reason, which takes the place of forms and of a readable end.
+    pub(in crate::store) reason: Option<&'a str>,
+}
+
+/// A file with its proof. Made here alone, cannot be copied, and ends with the deletion.
+pub(in crate::store) struct Sound<F: Files> {
+    pub(in crate::store) held: Held<F>,
+    pub(in crate::store) digests: Digests,
+    pub(in crate::store) class: String,
+    pub(in crate::store) form: String,
+    pub(in crate::store) deadline: Option<Timestamp>,
+    pub(in crate::store) quiescence: Quiescence,
+    pub(in crate::store) reason: Option<String>,
+    /// Only this module can make one.
+    _made_here: (),
+}
+
+impl<F: Files> Shelf<F> {
+    /// Proves that a file may go, as of now.
+    pub(in crate::store) fn prove(&self, held: Held<F>, claim: &Claim<'_>, known: &Evidence, wall: Timestamp) -> Result<Sound<F>, Halt> {
+        let quiescence = self.glance(&held, wall)?;
+        let digests = if claim.reason.is_some() {
+            let bytes = self.visit_bytes(&held)?;
+            Digests { bytes, content: bytes }
+        } else {
+            let mut lines = 0_u64;
+            let digests = self.visit(&held, crate::store::source::BLOCK, &mut |_| {
+                lines += 1;
+                Ok(())
+            })?;
+            if lines > 0 {
+                let forms = known.forms(digests.bytes, digests.content);
+                for required in claim.required {
+                    if !forms.iter().filter(|output| output.form == **required).any(|output| self.stands(output, known)) {
+                        return Err(refused(Refusal::Unproven, &held.path()));
+                    }
+                }
+            }
+            digests
+        };
+        Ok(Sound {
+            held,
+            digests,
+            class: claim.class.to_owned(),
+            form: claim.form.to_owned(),
+            deadline: claim.deadline,
+            quiescence,
+            reason: claim.reason.map(str::to_owned),
+            _made_here: (),
+        })
+    }
+
+    /// Whether a form is there with the bytes that the ledger knows, or went by this program's own hand.
+    fn stands(&self, output: &Output, known: &Evidence) -> bool {
+        let gone = known.deletion(output.digest).is_some() || known.splits_of(output.digest, output.digest).next().is_some();
+        gone || self.is_there(&output.path, output.bytes, output.digest)
+    }
+
+    /// Whether a file stands with these bytes.
+    pub(in crate::store) fn is_there(&self, path: &Path, size: u64, digest: Keyed) -> bool {
+        self.hold_path(path).is_ok_and(|held| held.look.size == size && self.visit_bytes(&held).is_ok_and(|found| found == digest))
+    }
+}

@@ -1,0 +1,290 @@
+//! The store as the verbs see it: files of classes on the disk, and deletions that take a proof.
+
+use super::files::Files;
+use super::files::disk::Disk;
+use super::ledger::{self, Ledger};
+use super::ledger_key::LedgerKey;
+use super::shelf::{self, Claim, Cut, Folder, Held, Journal, Order, Shelf, Sound};
+use super::{Cause, StoreError};
+use crate::retain::evidence::Evidence;
+use crate::retain::ledger::{Deletion, Digest, Entry, Identity, Keyed, Quiescence};
+use crate::scrub::{Settings, Tally};
+use crate::store::source::Source;
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use super::shelf::{Access, Digests, Halt, Parts, Recovered, Refusal, Survey};
+
+/// What `run` and `expire` exclude each other by.
+const LOCK: &str = "expire.lock";
+
+/// Files of classes, opened, read, turned into forms, cut and deleted. One at a time for a state directory.
+pub struct Store {
+    shelf: Shelf<Disk>,
+    _lock: OwnedFd,
+}
+
+/// A directory held open.
+pub struct Place(Arc<Folder<Disk>>);
+
+/// A regular file with one name, held open.
+pub struct Raw(Held<Disk>);
+
+/// A file that may go: every form of it stands, nobody writes it. Only the store makes one; it cannot be copied, and the
+/// deletion consumes it.
+///
+/// ```no_run
+/// use logfade::store::{Chronicle, Halt, Proven, Store};
+/// fn once(store: &Store, proven: Proven, chronicle: &mut Chronicle) -> Result<(), Halt> {
+///     store.delete(proven, &mut |_| true, chronicle).map(drop)
+/// }
+/// ```
+///
+/// Not twice:
+///
+/// ```compile_fail,E0382
+/// use logfade::store::{Chronicle, Halt, Proven, Store};
+/// fn twice(store: &Store, proven: Proven, chronicle: &mut Chronicle) -> Result<(), Halt> {
+///     store.delete(proven, &mut |_| true, chronicle)?;
+///     store.delete(proven, &mut |_| true, chronicle).map(drop)
+/// }
+/// ```
+///
+/// Not copied, not made elsewhere, and nothing is deleted by its name:
+///
+/// ```compile_fail,E0599
+/// fn copied(proven: &logfade::store::Proven) -> logfade::store::Proven {
+///     proven.clone()
+/// }
+/// ```
+///
+/// ```compile_fail,E0423
+/// let proven = logfade::store::Proven(());
+/// ```
+///
+/// ```compile_fail,E0308
+/// use logfade::store::{Chronicle, Store};
+/// fn by_name(store: &Store, chronicle: &mut Chronicle) {
+///     let _ = store.delete(std::path::Path::new("/var/log/nginx/access.log.1"), &mut |_| true, chronicle);
+/// }
+/// ```
+pub struct Proven(Sound<Disk>);
+
+/// The ledger with everything that it says, folded; each entry is synced and known when it is noted.
+pub struct Chronicle {
+    ledger: Ledger,
+    known: Evidence,
+    wall: Timestamp,
+}
+
+/// A form to make.
+pub struct Form<'a> {
+    /// Its name.
+    pub name: String,
+    /// What becomes of the lines.
+    pub settings: Settings,
+    /// Where it goes.
+    pub place: &'a Place,
+    /// Who may read it.
+    pub access: Access,
+    /// Level of zstd, 1 to 19.
+    pub level: i32,
+    /// Of everything besides the raw bytes that decides about it.
+    pub policy: Digest,
+}
+
+/// What a raw file is turned into, and who looks for leaks.
+pub struct Making<'a> {
+    /// The class.
+    pub class: &'a str,
+    /// Its forms.
+    pub forms: &'a [Form<'a>],
+    /// What reading the file found.
+    pub survey: &'a Survey,
+    /// Counts identifiers of the raw log (first) that stand in the clean one.
+    pub leaks: &'a mut dyn FnMut(Source, Source) -> Result<u64, StoreError>,
+}
+
+/// Why a file shall go.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'a> {
+    /// Its class.
+    pub class: &'a str,
+    /// `raw`, or the name of another form.
+    pub form: &'a str,
+    /// Forms that have to be proven.
+    pub required: &'a [&'a str],
+    /// When it was due.
+    pub deadline: Option<Timestamp>,
+    /// A person's reason, which takes the place of forms and of a readable end.
+    pub by_hand: Option<&'a str>,
+}
+
+/// How a straddling file is cut.
+pub struct Cutting<'a> {
+    /// Names the formats, so that records have times.
+    pub settings: &'a Settings,
+    /// Records older than this are due; for the ledger.
+    pub at: Timestamp,
+    /// Whether a record, whose time is this, stays.
+    pub stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
+    /// Who may read what stays; the file's own owner and mode if there is none.
+    pub access: Option<Access>,
+}
+
+impl Chronicle {
+    /// Opens the ledger of a state directory and folds it; `wall` is the time that entries carry. Refuses a broken one.
+    pub fn open(state: &Path, wall: Timestamp) -> Result<Self, StoreError> {
+        let ledger = Ledger::open(state)?;
+        let mut known = Evidence::default();
+        for line in ledger.entries()? {
+            known.take(&line?);
+        }
+        Ok(Self { ledger, known, wall })
+    }
+
+    /// Writes an entry.
+    pub fn note(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let line = self.ledger.append(self.wall, entry)?;
+        self.known.take(&line);
+        Ok(())
+    }
+
+    /// Everything written so far.
+    pub const fn known(&self) -> &Evidence {
+        &self.known
+    }
+}
+
+impl Journal for Chronicle {
+    fn note(&mut self, entry: Entry) -> Result<(), StoreError> {
+        Self::note(self, &entry)
+    }
+
+    fn known(&self) -> &Evidence {
+        &self.known
+    }
+}
+
+impl Raw {
+    /// Where it stands.
+    pub fn path(&self) -> PathBuf {
+        self.0.path()
+    }
+
+    /// Which file it is.
+    pub const fn identity(&self) -> Identity {
+        self.0.identity()
+    }
+}
+
+impl Proven {
+    /// What the ledger will say of its deletion.
+    pub fn deletion(&self) -> Deletion {
+        self.0.deletion()
+    }
+}
+
+impl Store {
+    /// Takes the lock of a state directory and reads or makes the key of its digests. Refuses while another holds the lock.
+    pub fn open(state: &Path) -> Result<Self, StoreError> {
+        ledger::state(state)?;
+        let path = state.join(LOCK);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| StoreError::io("open", &path)(errno.into()))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+            rustix::io::Errno::WOULDBLOCK => StoreError {
+                verb: "lock",
+                path: path.clone(),
+                cause: Cause::Refused {
+                    why: "another logfade expires with this state directory",
+                    remedy: "wait for it, or look for a `logfade run` that does it on its own clock",
+                },
+            },
+            other => StoreError::io("lock", &path)(other.into()),
+        })?;
+        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: lock })
+    }
+
+    /// Opens a directory beneath `base`; links are followed in `base` alone.
+    pub fn place(&self, base: &Path, beneath: &Path) -> Result<Place, Halt> {
+        self.shelf.folder(base, beneath).map(Place)
+    }
+
+    /// The names in a directory, in order, without the store's own.
+    pub fn names(&self, place: &Place) -> Result<Vec<OsString>, Halt> {
+        let mut names = self.shelf.files.names(&place.0.dir).map_err(|error| Halt::Failed(StoreError::io("read", &place.0.path)(error)))?;
+        names.retain(|name| name != shelf::DEN);
+        Ok(names)
+    }
+
+    /// Whether a name is a directory's; links are none.
+    pub fn is_directory(&self, place: &Place, name: &OsStr) -> bool {
+        self.shelf.files.look(&place.0.dir, name).is_ok_and(|look| look.kind == super::files::Kind::Dir)
+    }
+
+    /// Opens a file of a directory.
+    pub fn file(&self, place: &Place, name: &OsStr) -> Result<Raw, Halt> {
+        self.shelf.hold(&place.0, name).map(Raw)
+    }
+
+    /// Says that nobody writes a file just now, and how that is known.
+    pub fn quiet(&self, raw: &Raw, wall: Timestamp) -> Result<Quiescence, Halt> {
+        self.shelf.glance(&raw.0, wall)
+    }
+
+    /// Its lines, decoded.
+    pub fn lines(&self, raw: &Raw, max_line: usize) -> Result<Source, Halt> {
+        self.shelf.source(&raw.0, max_line).map(|(source, ..)| source)
+    }
+
+    /// Reads a whole file: digests, lines, and the times of its oldest and newest record.
+    pub fn survey(&self, raw: &Raw, settings: &Settings) -> Result<Survey, Halt> {
+        self.shelf.survey(&raw.0, settings)
+    }
+
+    /// Makes the forms of a quiescent raw file; nothing stays of a failure. One tally for each form.
+    pub fn scrub(&self, raw: &Raw, making: Making<'_>, chronicle: &mut Chronicle) -> Result<Vec<Tally>, Halt> {
+        let order = |form: &Form<'_>| Order {
+            form: form.name.clone(),
+            settings: form.settings.clone(),
+            folder: Arc::clone(&form.place.0),
+            access: form.access,
+            level: form.level,
+            policy: form.policy,
+        };
+        let orders: Vec<_> = making.forms.iter().map(order).collect();
+        self.shelf.scrub(&raw.0, making.class, &orders, (making.survey, making.leaks), chronicle)
+    }
+
+    /// Proves that a file may go.
+    pub fn prove(&self, raw: Raw, reason: Reason<'_>, (known, wall): (&Evidence, Timestamp)) -> Result<Proven, Halt> {
+        let Reason { class, form, required, deadline, by_hand } = reason;
+        self.shelf.prove(raw.0, &Claim { class, form, required, deadline, reason: by_hand }, known, wall).map(Proven)
+    }
+
+    /// Deletes a file. `gate` is asked once more directly in front of it: holds, clock, limit.
+    pub fn delete(&self, proven: Proven, gate: &mut dyn FnMut(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Deletion, Halt> {
+        self.shelf.delete(proven.0, gate, chronicle)
+    }
+
+    /// Cuts a file: what stays is in another file and in the ledger before this one goes.
+    pub fn split(&self, proven: Proven, cutting: Cutting<'_>, gate: &mut dyn FnMut(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Parts, Halt> {
+        let Cutting { settings, at, stays, access } = cutting;
+        self.shelf.split(proven.0, Cut { settings, at, stays, access }, gate, chronicle)
+    }
+
+    /// Puts a directory in order after a crash.
+    pub fn recover(&self, place: &Place, is_held: &dyn Fn(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Recovered, Halt> {
+        self.shelf.recover(&place.0, is_held, chronicle)
+    }
+
+    /// A keyed digest of something that is no file.
+    pub fn keyed(&self, bytes: &[u8]) -> Keyed {
+        self.shelf.key.digest(bytes)
+    }
+}
