@@ -1,6 +1,7 @@
 //! What the ledger proves about files: folded from its entries, by digest, so that a name or a compression changes nothing.
 
-use super::ledger::{Deletion, Entry, Hold, Identity, Incident, Keyed, Output, Scrubbed, Split};
+use super::ledger::incidents::Incidents;
+use super::ledger::{Deletion, Entry, Hold, Identity, Keyed, Output, Scrubbed, Split};
 use super::ledger::{Planned, chain::Line};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +26,7 @@ pub struct Evidence {
     /// Deletions that were begun and not ended.
     open: Vec<Deletion>,
     holds: BTreeMap<String, Hold>,
-    incidents: BTreeMap<u64, Incident>,
+    incidents: Incidents,
     planned: Option<Planned>,
     latest: Option<Timestamp>,
 }
@@ -35,19 +36,8 @@ impl Evidence {
     pub fn take(&mut self, line: &Line) {
         // An entry whose clock ran ahead counts as well: the clock gate needs the highest.
         self.latest = self.latest.max(Some(line.at));
-        match &line.entry {
-            Entry::Incident(Incident::Closed { incident, .. }) => drop(self.incidents.remove(incident)),
-            Entry::Incident(opened @ Incident::Opened { .. }) => drop(self.incidents.insert(line.seq, opened.clone())),
-            Entry::Scrubbed(_)
-            | Entry::Plan(_)
-            | Entry::Deleting(_)
-            | Entry::Deleted(_)
-            | Entry::Split(_)
-            | Entry::Hold(_)
-            | Entry::Release(_)
-            | Entry::Key(_)
-            | Entry::Subject(_) => self.note(&line.entry),
-        }
+        self.incidents.take(line);
+        self.note(&line.entry);
     }
 
     /// Takes an entry whose number and time do not matter.
@@ -79,7 +69,7 @@ impl Evidence {
             }
             Entry::Deleted(deletion) => {
                 self.open.retain(|open| !is_same(open, deletion));
-                self.deleted.insert(deletion.digest, deletion.clone());
+                self.deleted.extend([Some(deletion.digest), deletion.content].into_iter().flatten().map(|digest| (digest, deletion.clone())));
             }
             Entry::Hold(hold) => drop(self.holds.insert(hold.name.clone(), hold.clone())),
             Entry::Release(release) => drop(self.holds.remove(&release.name)),
@@ -147,6 +137,17 @@ impl Evidence {
         })
     }
 
+    /// What is known of the file that a cut left at a path.
+    pub fn cut_into(&self, path: &Path) -> Option<&Split> {
+        self.splits.iter().rev().find(|split| split.into == path)
+    }
+
+    /// Raw files of classes whose forms were made, without those that went.
+    pub fn standing(&self) -> impl Iterator<Item = &Scrubbed> {
+        let gone = |digest: &Keyed| self.deleted.contains_key(digest);
+        self.scrubbed.iter().filter(move |scrubbed| scrubbed.class.is_some() && !gone(&scrubbed.digest) && !scrubbed.content.as_ref().is_some_and(gone))
+    }
+
     /// Whether the ledger knows a file that this program published at a path.
     pub fn is_known(&self, path: &Path) -> bool {
         self.outputs.contains_key(path) || self.splits.iter().any(|split| split.into == path)
@@ -167,8 +168,8 @@ impl Evidence {
         &self.holds
     }
 
-    /// The incidents that were not closed, by number.
-    pub const fn incidents(&self) -> &BTreeMap<u64, Incident> {
+    /// The incidents.
+    pub const fn incidents(&self) -> &Incidents {
         &self.incidents
     }
 

@@ -171,6 +171,9 @@ pub struct Deletion {
     pub identity: Identity,
     /// Of its bytes as they lay on the disk.
     pub digest: Keyed,
+    /// Of its decoded bytes, where they could be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Keyed>,
     /// When it was due; none where a person decided (`reason`).
     pub deadline: Option<Timestamp>,
     /// How it is known that nobody writes it; none for a form that nobody but this program writes.

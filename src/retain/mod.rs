@@ -10,6 +10,7 @@ pub mod config;
 pub mod evidence;
 pub mod ledger;
 mod parse;
+pub mod plan;
 pub mod recipient;
 mod schema;
 mod toml;

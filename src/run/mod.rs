@@ -1,6 +1,8 @@
 //! The verbs.
 
 pub mod batch;
+mod catalog;
+pub mod expire;
 pub mod pipe;
 pub mod risk;
 pub mod verify;

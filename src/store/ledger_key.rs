@@ -55,6 +55,14 @@ impl LedgerKey {
         Ok(Self { keyed: keyed(&key) })
     }
 
+    /// Its name in the state directory.
+    pub(in crate::store) const NAME: &str = NAME;
+
+    /// A key that nothing is kept under.
+    pub(in crate::store) fn passing() -> Self {
+        Self { keyed: keyed(&[0; 32]) }
+    }
+
     #[cfg(test)]
     pub(in crate::store) fn of(key: [u8; 32]) -> Self {
         Self { keyed: keyed(&key) }

@@ -5,8 +5,10 @@
 pub mod archive;
 pub mod draft;
 pub mod keys;
+pub mod clock;
 mod digest;
 mod files;
+pub mod kept;
 mod lease;
 pub mod ledger;
 pub mod ledger_key;
@@ -19,7 +21,7 @@ pub mod source;
 pub mod walk;
 mod stock;
 
-pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
+pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
 
 use crate::retain::ledger::chain::Broken;
 use std::fmt;

@@ -2,17 +2,21 @@
 
 use super::files::Files;
 use super::files::disk::Disk;
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Ledger, Reader};
 use super::ledger_key::LedgerKey;
 use super::shelf::{self, Claim, Cut, Folder, Held, Journal, Order, Shelf, Sound};
 use super::{Cause, StoreError};
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::{Deletion, Digest, Entry, Identity, Keyed, Quiescence};
-use crate::scrub::{Settings, Tally};
+use crate::retain::ledger::chain::Line;
+use crate::retain::ledger::{Deletion, Digest, Entry, Hold, Identity, Keyed, Quiescence};
+use crate::scrub::{Selection, Settings, Tally};
 use crate::store::source::Source;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +29,7 @@ const LOCK: &str = "expire.lock";
 /// Files of classes, opened, read, turned into forms, cut and deleted. One at a time for a state directory.
 pub struct Store {
     shelf: Shelf<Disk>,
-    _lock: OwnedFd,
+    _lock: Option<OwnedFd>,
 }
 
 /// A directory held open.
@@ -79,6 +83,8 @@ pub struct Chronicle {
     ledger: Ledger,
     known: Evidence,
     wall: Timestamp,
+    /// How many of them are folded.
+    entries: u64,
 }
 
 /// A form to make.
@@ -87,6 +93,8 @@ pub struct Form<'a> {
     pub name: String,
     /// What becomes of the lines.
     pub settings: Settings,
+    /// The records it takes; none takes all.
+    pub select: Option<Arc<Selection>>,
     /// Where it goes.
     pub place: &'a Place,
     /// Who may read it.
@@ -139,24 +147,82 @@ pub struct Cutting<'a> {
 impl Chronicle {
     /// Opens the ledger of a state directory and folds it; `wall` is the time that entries carry. Refuses a broken one.
     pub fn open(state: &Path, wall: Timestamp) -> Result<Self, StoreError> {
-        let ledger = Ledger::open(state)?;
+        let mut opened = Self { ledger: Ledger::open(state)?, known: Evidence::default(), wall, entries: 0 };
+        opened.refresh()?;
+        Ok(opened)
+    }
+
+    /// What the ledger of a state directory says.
+    pub fn read(state: &Path) -> Result<Evidence, StoreError> {
         let mut known = Evidence::default();
-        for line in ledger.entries()? {
+        for line in Reader::open(state)?.entries()? {
             known.take(&line?);
         }
-        Ok(Self { ledger, known, wall })
+        Ok(known)
+    }
+
+    /// Takes in what others have written since.
+    pub fn refresh(&mut self) -> Result<(), StoreError> {
+        let entries = self.ledger.head()?.entries;
+        if entries != self.entries {
+            let mut known = Evidence::default();
+            for line in self.ledger.entries()? {
+                known.take(&line?);
+            }
+            (self.known, self.entries) = (known, entries);
+        }
+        Ok(())
     }
 
     /// Writes an entry.
     pub fn note(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let line = self.ledger.append(self.wall, entry)?;
-        self.known.take(&line);
-        Ok(())
+        if line.seq == self.entries + 1 {
+            self.known.take(&line);
+            self.entries = line.seq;
+            return Ok(());
+        }
+        self.refresh()
     }
 
     /// Everything written so far.
     pub const fn known(&self) -> &Evidence {
         &self.known
+    }
+}
+
+/// Holds as they are just now, whoever writes them.
+pub struct HoldWatch {
+    path: PathBuf,
+    read: u64,
+    holds: BTreeMap<String, Hold>,
+}
+
+impl HoldWatch {
+    /// Of the ledger of a state directory.
+    pub fn new(state: &Path) -> Self {
+        Self { path: state.join(ledger::LEDGER), read: 0, holds: BTreeMap::new() }
+    }
+
+    /// The holds that were not released. Reads what was written since the last call.
+    pub fn holds(&mut self) -> Result<&BTreeMap<String, Hold>, StoreError> {
+        let failed = || StoreError::io("read", &self.path);
+        let mut file = File::open(&self.path).map_err(failed())?;
+        file.seek(SeekFrom::Start(self.read)).map_err(failed())?;
+        let mut fresh = Vec::new();
+        file.read_to_end(&mut fresh).map_err(failed())?;
+        // A line without its end is an append that did not happen yet.
+        let whole = memchr::memrchr(b'\n', &fresh).map_or(0, |at| at + 1);
+        for line in fresh.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n') {
+            match serde_json::from_slice::<Line>(line).map(|line| line.entry) {
+                Ok(Entry::Hold(hold)) => drop(self.holds.insert(hold.name.clone(), hold)),
+                Ok(Entry::Release(release)) => drop(self.holds.remove(&release.name)),
+                // The chain is held elsewhere; here only holds count.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.read += whole as u64;
+        Ok(&self.holds)
     }
 }
 
@@ -207,7 +273,13 @@ impl Store {
             },
             other => StoreError::io("lock", &path)(other.into()),
         })?;
-        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: lock })
+        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: Some(lock) })
+    }
+
+    /// For looking only: takes no lock, makes nothing in the state directory.
+    pub fn look(state: &Path) -> Result<Self, StoreError> {
+        let key = if state.join(LedgerKey::NAME).exists() { LedgerKey::open(state)? } else { LedgerKey::passing() };
+        Ok(Self { shelf: Shelf { files: Disk, key }, _lock: None })
     }
 
     /// Opens a directory beneath `base`; links are followed in `base` alone.
@@ -252,6 +324,7 @@ impl Store {
         let order = |form: &Form<'_>| Order {
             form: form.name.clone(),
             settings: form.settings.clone(),
+            select: form.select.clone(),
             folder: Arc::clone(&form.place.0),
             access: form.access,
             level: form.level,

@@ -2,21 +2,23 @@
 
 use super::draft::{Access, Draft, Expected, Published};
 use super::held::{Digests, Folder, Held, Piece, lines};
+use super::sieve::Sieve;
 use super::{Halt, Journal, Refusal, Shelf, Stamps, refused};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Counts, Digest, Entry, Keyed, Output, Scrubbed};
-use crate::scrub::{Clean, Quarantined, Scrubber, Settings, Tally};
+use crate::scrub::{Clean, Quarantined, Scrubber, Selection, Settings, Tally};
 use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame};
 use crate::store::source::Source;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 /// What a whole reading of a file found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// Of its bytes and of what they decode to.
     pub digests: Digests,
@@ -26,6 +28,8 @@ pub struct Survey {
     pub oldest: Option<Timestamp>,
     /// Time of the newest record; none without a line.
     pub newest: Option<Timestamp>,
+    /// Lines that do not parse.
+    pub rejected: u64,
 }
 
 /// Counts the identifiers of a raw log that stand in a clean one.
@@ -37,6 +41,8 @@ pub(in crate::store) struct Order<F: Files> {
     pub(in crate::store) form: String,
     /// What becomes of the lines.
     pub(in crate::store) settings: Settings,
+    /// The records it takes; none takes all.
+    pub(in crate::store) select: Option<Arc<Selection>>,
     /// Where it goes.
     pub(in crate::store) folder: Arc<Folder<F>>,
     /// Who may read it.
@@ -58,7 +64,7 @@ impl<F: Files> Shelf<F> {
     /// Reads a whole file: digests, lines, and the times of its oldest and newest record.
     pub(in crate::store) fn survey(&self, held: &Held<F>, settings: &Settings) -> Result<Survey, Halt> {
         let mut stamps = Stamps::new(settings, held.look.modified);
-        let mut count = 0;
+        let (mut count, mut too_long) = (0, 0);
         let mut span: Option<(Timestamp, Timestamp)> = None;
         let digests = self.visit(held, settings.max_line, &mut |piece| {
             let mut see = |at: Timestamp| span = Some(span.map_or((at, at), |(oldest, newest)| (oldest.min(at), newest.max(at))));
@@ -69,12 +75,13 @@ impl<F: Files> Shelf<F> {
                 }
                 Piece::TooLong => {
                     count += 1;
+                    too_long += 1;
                     see(stamps.last());
                 }
             }
             Ok(())
         })?;
-        Ok(Survey { digests, lines: count, oldest: span.map(|span| span.0), newest: span.map(|span| span.1) })
+        Ok(Survey { digests, lines: count, oldest: span.map(|span| span.0), newest: span.map(|span| span.1), rejected: stamps.rejected() + too_long })
     }
 
     /// Makes the forms of a quiescent raw file and writes what was made into the ledger; nothing stays of a failure.
@@ -154,6 +161,7 @@ impl<F: Files> Shelf<F> {
     /// Scrubs the whole file into the draft.
     fn pour(&self, held: &Held<F>, order: &Order<F>, draft: &Draft<F>) -> Result<Written, Halt> {
         let mut scrubber = Scrubber::new(&order.settings);
+        let mut sieve = Sieve::new(order.select.as_ref(), &order.settings);
         let mut encoder = Encoder::new(Compress::Zstd(order.level))?;
         let content = Meter::new(&self.key);
         let (mut clean, mut rejected, mut tally, mut frame) = (Clean::default(), Quarantined::default(), Tally::default(), Frame::default());
@@ -168,12 +176,22 @@ impl<F: Files> Shelf<F> {
                 // Whatever the blocks are, the frames are the same: their lines come one by one.
                 Piece::Lines(bytes) => {
                     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                        if !sieve.admits(line) {
+                            tally.read += 1;
+                            tally.excluded += 1;
+                            continue;
+                        }
                         scrubber.block(line, &mut clean, &mut rejected, &mut tally);
                         rejected.clear();
                         if clean.as_bytes().len() >= FRAME {
                             flush(&mut clean)?;
                         }
                     }
+                }
+                // What cannot be read cannot be among the records that are taken.
+                Piece::TooLong if order.select.is_some() => {
+                    tally.read += 1;
+                    tally.excluded += 1;
                 }
                 Piece::TooLong => scrubber.too_long(&mut clean, &mut tally),
             }

@@ -19,6 +19,7 @@ impl<F: Files> Sound<F> {
             path: self.held.path(),
             identity: self.held.identity(),
             digest: self.digests.bytes,
+            content: Some(self.digests.content),
             deadline: self.deadline,
             quiescence: Some(self.quiescence),
             grave: Some(grave(&self.held).into()),

@@ -6,6 +6,7 @@ use crate::store::digest::Meter;
 use crate::store::files::{Files, Kind, Lease, Look, Reader};
 use crate::store::source::{BLOCK, Block, Filled, Source};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(in crate::store) enum Piece<'a> {
 }
 
 /// Digests of a file: of its bytes, and of what they decode to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
     /// Of the bytes as they lie on the disk.
     pub bytes: Keyed,

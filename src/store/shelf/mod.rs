@@ -9,6 +9,7 @@ mod grave;
 mod held;
 mod proof;
 mod recover;
+mod sieve;
 mod stamps;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,11 @@ impl Stamps {
         self.last()
     }
 
+    /// Lines that did not parse.
+    pub(in crate::store) const fn rejected(&self) -> u64 {
+        self.tally.rejected
+    }
+
     /// The time of the line before, which a line that cannot be read takes over.
     pub(in crate::store) fn last(&self) -> Timestamp {
         let moment = self.scrubber.moment().unwrap_or(self.modified);

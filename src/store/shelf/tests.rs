@@ -99,7 +99,7 @@ impl World {
             let survey = shelf.survey(&held, &settings())?;
             if !journal.known.is_scrubbed(survey.digests.bytes, survey.digests.content) {
                 let access = Access { mode: 0o640, user: None, group: None };
-                let order = Order { form: "default".into(), settings: settings(), folder: Arc::clone(&out), access, level: 3, policy: Digest::ZERO };
+                let order = Order { form: "default".into(), settings: settings(), select: None, folder: Arc::clone(&out), access, level: 3, policy: Digest::ZERO };
                 shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _| Ok(0)), journal)?;
             }
             let Survey { oldest: Some(oldest), newest: Some(newest), .. } = survey else { continue };
@@ -399,7 +399,7 @@ fn a_leak_withdraws_the_form() {
     let held = shelf.hold_path(Path::new(RAW)).unwrap();
     let survey = shelf.survey(&held, &settings()).unwrap();
     let access = Access { mode: 0o640, user: None, group: None };
-    let order = Order { form: "default".into(), settings: settings(), folder: out, access, level: 3, policy: Digest::ZERO };
+    let order = Order { form: "default".into(), settings: settings(), select: None, folder: out, access, level: 3, policy: Digest::ZERO };
     let halt = shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _| Ok(1)), &mut journal);
     assert!(matches!(halt, Err(Halt::Refused { why: Refusal::Leak, .. })));
     assert!(journal.entries.is_empty());

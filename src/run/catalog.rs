@@ -1,0 +1,306 @@
+//! The files of the classes, folded from a listing and the ledger: what stands where, of what times, and what can be done with it.
+
+use crate::format::{Format, detect};
+use crate::retain::evidence::Evidence;
+use crate::retain::ledger::Identity;
+use crate::retain::plan::{Forms, Found, State};
+use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
+use crate::scrub::{self, OnReject, Policy, Settings};
+use crate::store::kept::Surveys;
+use crate::store::source::{Block, Filled};
+use crate::store::{Halt, Place, Raw, Refusal, Store, StoreError, Survey};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of the sample by which a format is found out.
+const SAMPLE: usize = 1024 * 1024;
+
+/// The longest line, in bytes.
+const MAX_LINE: usize = 1024 * 1024;
+
+/// A file of a class as it was found.
+pub(super) struct Item {
+    pub(super) found: Found,
+    /// None where it cannot be opened.
+    pub(super) identity: Option<Identity>,
+    pub(super) survey: Option<Survey>,
+    pub(super) formats: Vec<Arc<Format>>,
+}
+
+/// Everything that looking needs.
+pub(super) struct Look<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: &'a Store,
+    pub(super) known: &'a Evidence,
+    pub(super) surveys: &'a mut Surveys,
+    pub(super) wall: Timestamp,
+    /// For reading times: what it does with the rest is thrown away.
+    pub(super) policy: &'a Arc<Policy>,
+    /// What could not be looked at.
+    pub(super) failures: Vec<StoreError>,
+}
+
+/// Directories in which files of the classes stand.
+pub(super) fn directories(config: &Config) -> BTreeSet<PathBuf> {
+    let raw = config.classes.iter().flat_map(|class| match &class.source {
+        Origin::Raw(globs) => globs.iter().map(|glob| glob.directory.clone()).collect::<Vec<_>>(),
+        Origin::Listen(_) => Vec::new(),
+    });
+    raw.chain(config.classes.iter().flat_map(|class| class.all_forms().filter_map(|form| form.directory().map(Path::to_owned)))).collect()
+}
+
+/// The settings under which a class's records have times.
+pub(super) fn settings(class: &Class, formats: Vec<Arc<Format>>, policy: &Arc<Policy>, form: &Form) -> Settings {
+    let on_reject = match class.on_reject {
+        OnReject::Scrub => OnReject::Scrub,
+        // Raw stays until its deadline, and with it what the quarantine would hold.
+        OnReject::Drop | OnReject::Quarantine => OnReject::Drop,
+    };
+    Settings { formats, policy: Arc::clone(policy), on_reject, output: form.layout, max_line: MAX_LINE, moments: false }
+}
+
+/// The formats of a class, or of a sample of one file.
+pub(super) fn formats(class: &Class, store: &Store, raw: &Raw) -> Result<Vec<Arc<Format>>, Halt> {
+    if let Some(format) = &class.format {
+        return Ok(vec![Arc::clone(format)]);
+    }
+    let mut block = Block::default();
+    let mut source = store.lines(raw, MAX_LINE)?;
+    // A line that is too long says nothing about the format.
+    let _filled: Filled = source.fill(&mut block, SAMPLE)?;
+    let ranked = detect::rank(block.as_bytes());
+    Ok(ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect())
+}
+
+impl Look<'_> {
+    /// Every file of every class: raw ones, forms, and what the ledger knows and nobody finds.
+    pub(super) fn catalog(&mut self) -> Vec<Item> {
+        let mut items: Vec<Item> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for class in &self.config.classes {
+            for path in self.raw_paths(class) {
+                if seen.insert(path.clone()) {
+                    items.extend(self.item(class, &class.raw, &path));
+                }
+            }
+            for form in &class.forms {
+                for path in self.form_paths(class, form) {
+                    if seen.insert(path.clone()) {
+                        items.extend(self.item(class, form, &path));
+                    }
+                }
+            }
+        }
+        items.extend(self.vanished(&items));
+        items
+    }
+
+    fn raw_paths(&mut self, class: &Class) -> BTreeSet<PathBuf> {
+        let mut paths = BTreeSet::new();
+        match &class.source {
+            Origin::Raw(globs) => {
+                for glob in globs {
+                    let deep = glob.text.contains("**") || glob.text.matches('/').count() > glob.directory.components().count();
+                    self.walk(&glob.directory, deep, &mut |path| glob.matcher.is_match(path), &mut paths);
+                }
+            }
+            // What is written only encrypted is the sidecar's own to expire.
+            Origin::Listen(_) if class.raw.seal => {}
+            Origin::Listen(_) => {
+                if let Some(directory) = class.raw.directory() {
+                    self.walk(directory, false, &mut |path| path.extension().is_none_or(|end| end != "part"), &mut paths);
+                }
+            }
+        }
+        paths.extend(self.known.remains().filter(|split| split.class == class.name && split.form == class.raw.name).map(|split| split.into.clone()).filter(|path| path.exists()));
+        paths
+    }
+
+    fn form_paths(&mut self, class: &Class, form: &Form) -> BTreeSet<PathBuf> {
+        let mut paths = BTreeSet::new();
+        let (Some(directory), Keep::Clean(_), false) = (form.directory(), &form.keep, form.seal) else { return paths };
+        let of_form = |path: &Path| match (self.known.output(path), self.known.cut_into(path)) {
+            (Some((scrubbed, output)), _) => scrubbed.class.as_deref() == Some(&class.name) && output.form == form.name,
+            (None, Some(split)) => split.class == class.name && split.form == form.name,
+            // The ledger was lost: the name still says what it is.
+            (None, None) => is_own_name(path),
+        };
+        let mut found = BTreeSet::new();
+        self.walk(directory, false, &mut |_| true, &mut found);
+        paths.extend(found.into_iter().filter(|path| of_form(path)));
+        paths
+    }
+
+    fn walk(&mut self, directory: &Path, deep: bool, wants: &mut dyn FnMut(&Path) -> bool, paths: &mut BTreeSet<PathBuf>) {
+        let mut open = vec![PathBuf::new()];
+        while let Some(beneath) = open.pop() {
+            let listed = self.store.place(directory, &beneath).and_then(|place| self.store.names(&place).map(|names| (place, names)));
+            let (place, names) = match listed {
+                Ok(listed) => listed,
+                // Not there yet, or not there any more.
+                Err(Halt::Refused { .. }) => continue,
+                Err(Halt::Failed(error)) => {
+                    self.failures.push(error);
+                    continue;
+                }
+            };
+            for name in names {
+                let beneath = beneath.join(&name);
+                let path = directory.join(&beneath);
+                if self.store.is_directory(&place, &name) {
+                    if deep {
+                        open.push(beneath);
+                    }
+                } else if wants(&path) {
+                    paths.insert(path);
+                }
+            }
+        }
+    }
+
+    fn item(&mut self, class: &Class, form: &Form, path: &Path) -> Option<Item> {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return None };
+        let mut item = Item {
+            found: Found {
+                path: path.to_owned(),
+                class: class.name.clone(),
+                form: form.name.clone(),
+                span: None,
+                state: State::Unreadable,
+                forms: Forms::Proven,
+                too_many_rejects: false,
+                cut: self.known.cut_into(path).map(|split| split.cut),
+            },
+            identity: None,
+            survey: None,
+            formats: Vec::new(),
+        };
+        let raw = match self.store.place(directory, Path::new("")).and_then(|place: Place| self.store.file(&place, name)) {
+            Ok(raw) => raw,
+            // Gone between listing and opening, by rotation: the next run finds it.
+            Err(Halt::Refused { why: Refusal::Vanished, .. }) => return None,
+            Err(Halt::Refused { .. }) => return Some(item),
+            Err(Halt::Failed(error)) => {
+                self.failures.push(error);
+                return Some(item);
+            }
+        };
+        let identity = raw.identity();
+        item.identity = Some(identity);
+        let quiet = match self.store.quiet(&raw, self.wall) {
+            Ok(_) => true,
+            Err(Halt::Refused { .. }) => false,
+            Err(Halt::Failed(error)) => {
+                self.failures.push(error);
+                false
+            }
+        };
+        let known = if form.name == class.raw.name { None } else { self.known.output(path).map(|(scrubbed, _)| (scrubbed.oldest, scrubbed.newest)) };
+        if let Some((Some(oldest), Some(newest))) = known {
+            item.found.span = Some((oldest, newest));
+            item.found.state = if quiet { State::Quiet } else { State::InUse };
+            item.formats = class.format.iter().cloned().collect();
+            return Some(item);
+        }
+        let surveyed = match self.surveys.find(identity, &class.format_text) {
+            Some(survey) => formats(class, self.store, &raw).map(|formats| (survey, formats)),
+            None => formats(class, self.store, &raw).and_then(|formats| {
+                let settings = settings(class, formats.clone(), self.policy, &class.raw);
+                let survey = self.store.survey(&raw, &Settings { output: scrub::Output::Same, ..settings })?;
+                self.surveys.add(identity, &class.format_text, survey);
+                Ok((survey, formats))
+            }),
+        };
+        match surveyed {
+            Ok((survey, formats)) => {
+                let own = (identity.mtime, identity.mtime);
+                item.found.span = Some(survey.oldest.zip(survey.newest).unwrap_or(own));
+                item.found.state = if quiet { State::Quiet } else { State::InUse };
+                item.found.too_many_rejects = class.max_rejects.is_some_and(|limit| limit.is_exceeded(survey.rejected, survey.lines));
+                if form.name == class.raw.name {
+                    item.found.forms = self.forms(class, &survey);
+                }
+                (item.survey, item.formats) = (Some(survey), formats);
+            }
+            // Somebody writes it: what stands in it is at most as old as that.
+            Err(Halt::Refused { why: Refusal::Changed | Refusal::Damaged, .. }) if !quiet => {
+                item.found.span = Some((identity.mtime, identity.mtime));
+                item.found.state = State::InUse;
+            }
+            Err(Halt::Refused { .. }) => {}
+            Err(Halt::Failed(error)) => self.failures.push(error),
+        }
+        Some(item)
+    }
+
+    /// Whether everything is made of a raw file that is to be made of it.
+    fn forms(&self, class: &Class, survey: &Survey) -> Forms {
+        let made = self.known.forms(survey.digests.bytes, survey.digests.content);
+        let mut state = Forms::Proven;
+        for form in &class.forms {
+            match required(class, form) {
+                Need::Nothing => {}
+                Need::Impossible => return Forms::Missing,
+                Need::File if survey.lines == 0 || made.iter().any(|output| output.form == form.name) => {}
+                Need::File => state = Forms::ToMake,
+            }
+        }
+        state
+    }
+
+    /// Raw files whose forms were made, that nobody deleted here, and that stand nowhere.
+    fn vanished(&self, items: &[Item]) -> Vec<Item> {
+        let digests: BTreeSet<_> = items.iter().filter_map(|item| item.survey).flat_map(|survey| [survey.digests.bytes, survey.digests.content]).collect();
+        let identities: Vec<Identity> = items.iter().filter_map(|item| item.identity).collect();
+        let mut gone = Vec::new();
+        for scrubbed in self.known.standing() {
+            let Some(class) = scrubbed.class.as_deref().and_then(|name| self.config.class(name)) else { continue };
+            let stands = identities.contains(&scrubbed.identity) || digests.contains(&scrubbed.digest) || scrubbed.content.is_some_and(|content| digests.contains(&content));
+            let announced = self.known.open().iter().any(|open| open.digest == scrubbed.digest);
+            if stands || announced || scrubbed.path.exists() && items.iter().any(|item| item.found.path == scrubbed.path && item.survey.is_none()) {
+                continue;
+            }
+            let found = Found {
+                path: scrubbed.path.clone(),
+                class: class.name.clone(),
+                form: class.raw.name.clone(),
+                span: scrubbed.oldest.zip(scrubbed.newest),
+                state: State::Gone,
+                forms: Forms::Proven,
+                too_many_rejects: false,
+                cut: None,
+            };
+            gone.push(Item { found, identity: Some(scrubbed.identity), survey: None, formats: Vec::new() });
+        }
+        gone
+    }
+}
+
+/// What a form needs before raw may go.
+pub(super) enum Need {
+    /// A file that reads back.
+    File,
+    /// Nothing: the class says that its word is enough.
+    Nothing,
+    /// Something that is not made here.
+    Impossible,
+}
+
+/// What a form of a class needs.
+pub(super) fn required(class: &Class, form: &Form) -> Need {
+    match (&form.keep, &form.output) {
+        (Keep::Clean(_), Some(Output::Directory(_))) if !form.seal => Need::File,
+        (Keep::Clean(_), Some(Output::Stdout | Output::Http(_))) if class.unproven => Need::Nothing,
+        (Keep::Clean(_) | Keep::Raw | Keep::Aggregate { .. }, _) => Need::Impossible,
+    }
+}
+
+/// `STEM.OLDEST--NEWEST.DIGEST8.zst`.
+fn is_own_name(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut parts = name.rsplit('.');
+    let (end, digest, span) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    end == Some("zst") && digest.len() == 8 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && span.len() == 34 && span.contains("Z--")
+}
