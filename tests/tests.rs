@@ -25,6 +25,7 @@ mod suite {
     mod cases;
     mod corpora;
     mod expectations;
+    mod expire;
     pub mod families;
     mod formats;
     mod identity;

@@ -1,6 +1,8 @@
 //! What was typed.
 
 use crate::batch::Batch;
+use crate::expire::Expire;
+use crate::hold::Hold;
 use crate::incident::Incident;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -96,6 +98,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Check a policy, a format and the configuration without touching a log
     Check(Check),
+    /// Delete what is due, with proof
+    Expire(Expire),
+    /// Legal holds: what may not be deleted
+    Hold(Hold),
     /// Evidence: what was done, and whether the record of it is whole
     Ledger(Ledger),
     /// What broke a promise, and how it ended

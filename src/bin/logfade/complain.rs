@@ -25,6 +25,11 @@ impl Complaint {
         Self { exit: Exit::Usage, text: Text::Plain(format!("{}\n{}", cause.into(), remedy.as_ref())) }
     }
 
+    /// Something that is not done: cause and remedy.
+    pub(crate) fn refused(cause: impl Into<String>, remedy: impl AsRef<str>) -> Self {
+        Self { exit: Exit::Refused, text: Text::Plain(format!("{}\n{}", cause.into(), remedy.as_ref())) }
+    }
+
     /// Writes it to standard error.
     pub(crate) fn print(&self, color: bool) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
@@ -47,7 +52,7 @@ pub(crate) fn exit_of(error: &StoreError) -> Exit {
         // Found in the middle of the work, not when it was set up.
         Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
         // Keys that others may know, or that were put back.
-        Cause::Refused { .. } if error.verb == "trust" => Exit::Refused,
+        Cause::Refused { .. } if matches!(error.verb, "trust" | "lock") => Exit::Refused,
         Cause::Refused { .. } => Exit::Usage,
         Cause::Broken(_) => Exit::Refused,
         Cause::Io(_) | Cause::Damaged(_) => Exit::Io,

@@ -25,7 +25,6 @@ pub(crate) fn load(args: &Args) -> Result<Option<Config>, Complaint> {
 }
 
 /// Reads the configuration that a command cannot do without.
-#[expect(dead_code, reason = "for the verbs that cannot do without")]
 pub(crate) fn required(args: &Args) -> Result<Config, Complaint> {
     load(args)?.ok_or_else(|| Complaint::usage("there is no configuration", format!("name one with -c, or write {DEFAULT}; samples/retention has examples")))
 }

@@ -6,6 +6,8 @@ mod check;
 mod complain;
 mod config;
 mod exit;
+mod expire;
+mod hold;
 mod incident;
 mod keys;
 mod ledger;
@@ -32,6 +34,8 @@ fn main() -> std::process::ExitCode {
         Some(Command::Policies(ref policies)) => show::policies(policies),
         Some(Command::Explain(ref explain)) if explain.risk => risk::run(&args, explain),
         Some(Command::Explain(ref explain)) => show::explain(&args, explain),
+        Some(Command::Expire(ref typed)) => expire::run(&args, typed),
+        Some(Command::Hold(ref typed)) => hold::run(&args, typed),
         Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),
         Some(Command::Check(ref check)) => check::check(&args, check),

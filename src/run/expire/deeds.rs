@@ -130,10 +130,10 @@ impl Scene<'_, '_> {
         let boundary = class.boundary(form, self.job.now);
         let due = item.found.span.map_or((Timestamp::MIN, Timestamp::MAX), |(oldest, newest)| (oldest, boundary.map_or(newest, |boundary| boundary.min(newest))));
         let covering = self.covering(&file.class, due, is_raw);
-        let whole_holds = covering.iter().any(|hold| hold.addresses.is_none());
+        let whole_holds = covering.iter().any(|hold| self.wanted(hold).is_none());
         if file.actions.contains(&Action::Split) {
             let boundary = boundary.ok_or_else(gone)?;
-            let nets: Vec<(&Hold, &[IpNet])> = covering.iter().map(|hold| (hold, self.nets.of(&hold.name).unwrap_or_default())).collect();
+            let nets: Vec<(&Hold, &[IpNet])> = covering.iter().map(|hold| (hold, self.wanted(hold).unwrap_or_default())).collect();
             let settings = settings(class, item.formats.clone(), &self.policy(form), form);
             let mut stays = |line: &[u8], at: Timestamp| at >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
             let access = (file.reason == Reason::Held).then_some(Access { mode: 0o600, user: None, group: None });
@@ -155,6 +155,13 @@ impl Scene<'_, '_> {
         // What cannot be read says nothing against a hold.
         let Ok(fresh) = self.watch.borrow_mut().holds().cloned() else { return true };
         fresh.values().any(|hold| hold.class == deletion.class && self.holds.get(&hold.name) != Some(hold))
+    }
+
+    /// The networks of a hold on addresses. One whose list is lost, or is another than the ledger's, holds everything.
+    fn wanted(&self, hold: &Hold) -> Option<&[IpNet]> {
+        let nets = self.nets.of(&hold.name)?;
+        let list: Vec<String> = nets.iter().map(ToString::to_string).collect();
+        (hold.addresses == Some(self.store.keyed(list.join("\n").as_bytes()))).then_some(nets)
     }
 
     /// Holds that cover the due part of a file.
