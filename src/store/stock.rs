@@ -29,7 +29,17 @@ const LOCK: &str = "expire.lock";
 /// Files of classes, opened, read, turned into forms, cut and deleted. One at a time for a state directory.
 pub struct Store {
     shelf: Shelf<Disk>,
-    _lock: Option<OwnedFd>,
+    _lock: Option<Lock>,
+}
+
+/// A lock that ends with its holder, also where a process that was started meanwhile still has a copy of the descriptor.
+struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the descriptor is what remains where this fails.
+        let _closed = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// A directory held open.
@@ -273,7 +283,7 @@ impl Store {
             },
             other => StoreError::io("lock", &path)(other.into()),
         })?;
-        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: Some(lock) })
+        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: Some(Lock(lock)) })
     }
 
     /// For looking only: takes no lock, makes nothing in the state directory.

@@ -4,6 +4,7 @@ use crate::suite::support::{Dir, decoded, logfade};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use logfade::retain::{Config, Outside, PolicyFault};
+use logfade::retain::plan::Reason;
 use logfade::run::expire::{ExpireJob, ExpireReport, expire};
 use logfade::scrub::Policy;
 use logfade::store::clock::Reading;
@@ -30,7 +31,7 @@ fn line(id: u32, moment: Timestamp) -> String {
 /// How often each record stands in the files of a directory.
 fn records(directory: &Path) -> BTreeMap<u32, u32> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file() && path.extension().is_none_or(|end| end != "toml")) {
         let text = decoded(&fs::read(&entry).unwrap());
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line = String::from_utf8_lossy(line);
@@ -62,7 +63,7 @@ fn gzip(path: &Path) {
 /// Renames `x.log.3.gz` to `x.log.4.gz` and so on, compresses `x.log.1`, and begins anew, as logrotate does.
 fn rotate(log: &Path, compress: bool) {
     let numbered = |number: u32, end: &str| PathBuf::from(format!("{}.{number}{end}", log.display()));
-    for number in (1..60).rev() {
+    for number in (1..400).rev() {
         for end in ["", ".gz"] {
             let (from, to) = (numbered(number, end), numbered(number + 1, end));
             if from.exists() {
@@ -112,7 +113,7 @@ format = "combined"
 form  = "raw"
 until = "14 days"
 [[class.keep]]
-form   = "strict"
+form   = "default"
 until  = "forever"
 output = "DIR/api-clean"
 "#;
@@ -209,7 +210,13 @@ fn a_year_of_rotated_logs() {
             let args: Vec<String> = [&["--state", root.join("state").to_str().unwrap()][..], &hold, &reason].concat().iter().map(|arg| (*arg).to_owned()).collect();
             logfade(&args).run(b"").expect_code(0);
         }
-        let report = year.expire(now, false);
+        let mut report = year.expire(now, false);
+        // A process that another test starts has copies of our descriptors for a moment.
+        for _ in 0..20 {
+            if report.plan.files.iter().any(|file| file.reason == Reason::InUse) {
+                report = year.expire(now, false);
+            }
+        }
         overdue_days += usize::from(report.plan.overdue > 0);
         let held = |class: &str, moment: Timestamp| class == "api" && day >= 105 && moment >= hold.start && moment < hold.end;
         year.holds(now, &held);
