@@ -411,3 +411,73 @@ fn more_files_than_usual_wait() {
     call(&base, &["expire"]).expect_code(0);
     assert_eq!(count(), 0);
 }
+
+/// Killed at any time and run again: no record is lost, none stands twice, no raw file goes without its form, nothing is left over.
+/// `LOGFADE_KILLS` makes it longer (tests/long/kill-expire).
+#[test]
+fn kills_at_any_time_lose_nothing() {
+    let kills: u64 = std::env::var("LOGFADE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut done = 0;
+    while done < kills {
+        let dir = Dir::new();
+        let base = small(&dir);
+        let boundary = at("2026-01-06T00:00:00Z");
+        let now = boundary.checked_add(SignedDuration::from_hours(24 * 30 + 1)).unwrap().to_string();
+        // Six files that go and six that straddle; the small ones of before are young by then, or due.
+        for number in 10..22 {
+            let young = if number % 2 == 0 { at("2026-01-05T11:00:00Z") } else { at("2026-01-20T11:00:00Z") };
+            let text: String = (0..40).map(|row| line(number * 100 + row, if row < 20 { at("2026-01-05T10:00:00Z") } else { young })).collect();
+            dir.file(&format!("access.log.{number}"), text.as_bytes());
+        }
+        dir.file("access.log.1", line(4, at("2026-01-25T10:00:00Z")).as_bytes());
+        let mut args = base.clone();
+        args.extend(["expire", "--yes", "--now", &now].map(str::to_owned));
+        loop {
+            let mut child = logfade(&args).spawn();
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            std::thread::sleep(std::time::Duration::from_micros((seed >> 33) % 120_000));
+            let ended = child.try_wait().unwrap().is_some();
+            if !ended {
+                child.kill().unwrap();
+            }
+            child.wait().unwrap();
+            let (raw, clean) = (whole(&dir, dir.path()), whole(&dir, &dir.at("clean")));
+            for id in (10..22).flat_map(|number| (0..40).map(move |row| number * 100 + row)) {
+                let young = id % 100 >= 20 && (id / 100) % 2 == 1;
+                assert!(raw.contains_key(&id) || (!young && clean.contains_key(&id)), "record {id} is lost");
+            }
+            done += u64::from(!ended);
+            if ended {
+                break;
+            }
+        }
+        call(&base, &["expire", "--yes", "--now", &now]).expect_code(0);
+        let (raw, clean) = (records(dir.path()), records(&dir.at("clean")));
+        assert!(raw.values().chain(clean.values()).all(|count| *count == 1), "a record stands twice");
+        for id in (10..22).flat_map(|number| (0..40).map(move |row| number * 100 + row)) {
+            let young = id % 100 >= 20 && (id / 100) % 2 == 1;
+            assert_eq!((raw.contains_key(&id), clean.contains_key(&id)), (young, true), "record {id}");
+        }
+        for den in [dir.at(".logfade"), dir.at("clean/.logfade")] {
+            assert_eq!(fs::read_dir(den).unwrap().count(), 0, "something is left over");
+        }
+        call(&base, &["ledger", "verify"]).expect_code(0);
+    }
+}
+
+/// Records of the whole files of a directory and of those on their way out.
+fn whole(dir: &Dir, directory: &Path) -> BTreeMap<u32, u32> {
+    let mut found = records(directory);
+    let den = directory.join(".logfade");
+    if den.exists() {
+        let copy = dir.at("copy");
+        fs::create_dir_all(&copy).unwrap();
+        for entry in fs::read_dir(&den).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "gone")) {
+            fs::copy(&entry, copy.join("x")).unwrap();
+            found.extend(records(&copy));
+        }
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    found
+}
