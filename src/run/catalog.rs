@@ -18,7 +18,7 @@ use std::sync::Arc;
 const SAMPLE: usize = 1024 * 1024;
 
 /// The longest line, in bytes.
-const MAX_LINE: usize = 1024 * 1024;
+pub(super) const MAX_LINE: usize = 1024 * 1024;
 
 /// A file of a class as it was found.
 pub(super) struct Item {
@@ -58,7 +58,7 @@ pub(super) fn settings(class: &Class, formats: Vec<Arc<Format>>, policy: &Arc<Po
         // Raw stays until its deadline, and with it what the quarantine would hold.
         OnReject::Drop | OnReject::Quarantine => OnReject::Drop,
     };
-    Settings { formats, policy: Arc::clone(policy), on_reject, output: form.layout, max_line: MAX_LINE, moments: false }
+    Settings { formats, policy: Arc::clone(policy), on_reject, output: form.layout, max_line: MAX_LINE, moments: false, keys: None, places: None }
 }
 
 /// The formats of a class, or of a sample of one file.

@@ -7,10 +7,9 @@ use crate::retain::Config;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Incident, Planned};
 use crate::retain::plan::{Plan, Reason, plan};
-use crate::scrub::Policy;
+use crate::scrub::{KeySource, PlaceSource, Policy};
 use crate::store::clock::{Astray, Reading};
 use crate::store::kept::{HeldNets, Surveys};
-use crate::store::source::Source;
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
 use std::path::Path;
@@ -18,9 +17,6 @@ use std::sync::Arc;
 
 /// Files of a class that one run deletes unless somebody says otherwise, whatever a quarter of it is.
 const FEW: usize = 10;
-
-/// Counts identifiers of a raw log (first) that stand in a clean one.
-pub type Leaks<'a> = &'a mut dyn FnMut(Source, Source) -> Result<u64, StoreError>;
 
 /// What is to be done.
 pub struct ExpireJob<'a> {
@@ -36,8 +32,10 @@ pub struct ExpireJob<'a> {
     pub limit: Option<u64>,
     /// A person stands behind a changed configuration, a clock that ran ahead, and more files than usual.
     pub yes: bool,
-    /// Who looks for leaks.
-    pub leaks: Leaks<'a>,
+    /// Where pseudonyms come from, if a form has any.
+    pub keys: Option<KeySource>,
+    /// Databases of places, for the policies that name one.
+    pub places: Vec<(Arc<Policy>, PlaceSource)>,
 }
 
 /// Why nothing was deleted.

@@ -3,23 +3,23 @@
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
 
 pub mod archive;
-pub mod draft;
-pub mod keys;
 pub mod clock;
 mod digest;
+pub mod draft;
 mod files;
 pub mod kept;
+pub mod keys;
 mod lease;
 pub mod ledger;
 pub mod ledger_key;
-pub mod readback;
 pub mod places;
+pub mod readback;
 pub mod rights;
 mod shelf;
 pub mod sink;
 pub mod source;
-pub mod walk;
 mod stock;
+pub mod walk;
 
 pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
 

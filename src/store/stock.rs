@@ -123,8 +123,8 @@ pub struct Making<'a> {
     pub forms: &'a [Form<'a>],
     /// What reading the file found.
     pub survey: &'a Survey,
-    /// Counts identifiers of the raw log (first) that stand in the clean one.
-    pub leaks: &'a mut dyn FnMut(Source, Source) -> Result<u64, StoreError>,
+    /// Counts identifiers of the raw log that stand in the clean one: name of the form, raw file, clean file.
+    pub leaks: &'a mut dyn FnMut(&str, &Path, &Path) -> Result<u64, StoreError>,
 }
 
 /// Why a file shall go.

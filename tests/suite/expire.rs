@@ -3,8 +3,8 @@
 use crate::suite::support::{Dir, decoded, logfade};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use logfade::retain::{Config, Outside, PolicyFault};
 use logfade::retain::plan::Reason;
+use logfade::retain::{Config, Outside, PolicyFault};
 use logfade::run::expire::{ExpireJob, ExpireReport, expire};
 use logfade::scrub::Policy;
 use logfade::store::clock::Reading;
@@ -144,7 +144,7 @@ impl Year {
     fn expire(&self, now: Timestamp, yes: bool) -> ExpireReport {
         let wall = Timestamp::now();
         let clock = || Reading { wall, running: 1000, start: "test".into() };
-        let job = ExpireJob { config: &self.config, state: &self.dir.path().join("state"), now, clock: &clock, limit: None, yes, leaks: &mut |_, _| Ok(0) };
+        let job = ExpireJob { config: &self.config, state: &self.dir.path().join("state"), now, clock: &clock, limit: None, yes, keys: None, places: Vec::new() };
         let report = expire(job).unwrap();
         assert!(report.failures.is_empty(), "{now}: {:?}", report.failures);
         report

@@ -4,9 +4,10 @@ use crate::args::Args;
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::{sane, say, table};
-use crate::{Outcome, config, state};
+use crate::{Outcome, config, keys as pseudonyms, show, state};
 use clap::Args as Group;
 use jiff::Timestamp;
+use logfade::retain::Keep;
 use logfade::run::expire::{ByHand, ExpireJob, ExpireReport, Fate, Standstill, by_hand, expire};
 use logfade::store::clock::Reading;
 use logfade::store::{Halt, Refusal};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `logfade expire`
 #[derive(Debug, Group)]
@@ -56,8 +58,16 @@ pub(crate) fn run(args: &Args, typed: &Expire) -> Outcome {
         return Err(Complaint::usage("--now lies after the wall clock", "nothing is deleted for a time that has not come; leave --now out"));
     }
     let clock = || Reading::take(state::now());
-    let mut no_leaks = |_: logfade::store::source::Source, _: logfade::store::source::Source| Ok(0);
-    let job = ExpireJob { config: &config, state: &state_dir, now, clock: &clock, limit: typed.limit, yes: typed.yes, leaks: &mut no_leaks };
+    let (mut keys, mut places) = (None, Vec::new());
+    for policy in config.classes.iter().flat_map(|class| &class.forms).filter_map(|form| if let Keep::Clean(policy) = &form.keep { Some(policy) } else { None }) {
+        if let Some(ring) = pseudonyms::ring(args, policy)? {
+            keys = Some(ring.source());
+        }
+        if let Some(atlas) = show::atlas(policy)? {
+            places.push((Arc::clone(policy), atlas.source()));
+        }
+    }
+    let job = ExpireJob { config: &config, state: &state_dir, now, clock: &clock, limit: typed.limit, yes: typed.yes, keys, places };
     if let (Some(file), Some(reason)) = (&typed.unproven, &typed.reason) {
         return decided(args, &job, (file, reason));
     }

@@ -187,6 +187,17 @@ impl Shop {
         let output = Output { path: target.to_owned(), form, policy: self.rules, digest: finished.digest, bytes: finished.bytes, lines: tally.written, excluded: tally.excluded };
         let counts = Counts { read: tally.read, clean: tally.clean, rejected: tally.rejected, excluded: tally.excluded };
         let format = report.format.clone();
-        self.record(Scrubbed { class: None, path: source.to_owned(), identity, digest, format, tally: counts, oldest: tally.oldest, newest: tally.newest, outputs: vec![output] })
+        self.record(Scrubbed {
+            class: None,
+            path: source.to_owned(),
+            identity,
+            digest,
+            content: None,
+            format,
+            tally: counts,
+            oldest: tally.oldest,
+            newest: tally.newest,
+            outputs: vec![output],
+        })
     }
 }

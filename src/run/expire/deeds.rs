@@ -4,8 +4,9 @@ use super::{ExpireJob, ExpireReport, FEW, Fate, Standstill};
 use crate::retain::ledger::{Deletion, Digest, Hold};
 use crate::retain::plan::{Action, Reason, Verdict};
 use crate::retain::{Class, Form as Kept, Keep};
-use crate::run::catalog::{Item, Need, required, settings};
-use crate::scrub::Policy;
+use crate::run::catalog::{Item, MAX_LINE, Need, required, settings};
+use crate::run::verify::{HELD, VerifyJob, verify};
+use crate::scrub::{Policy, Settings};
 use crate::store::clock::Reading;
 use crate::store::kept::{HeldNets, account};
 use crate::store::{Access, Cause, Chronicle, Cutting, Form, Halt, HoldWatch, Making, Place, Reason as Why, Refusal, Store, StoreError};
@@ -188,7 +189,8 @@ impl Scene<'_, '_> {
         }
         let mut forms = Vec::new();
         for (form, policy, place) in &places {
-            let settings = settings(class, item.formats.clone(), policy, form);
+            let places = self.job.places.iter().find(|(of, _)| Arc::ptr_eq(of, policy)).map(|(_, places)| places.clone());
+            let settings = Settings { keys: self.job.keys.clone(), places, ..settings(class, item.formats.clone(), policy, form) };
             let said = format!("{}\n{policy:?}\n{:?}\n{:?}\n{}\n{}", class.format_text, form.layout, form.select, form.compress, env!("CARGO_PKG_VERSION"));
             forms.push(Form {
                 name: form.name.clone(),
@@ -200,7 +202,14 @@ impl Scene<'_, '_> {
                 policy: Digest::of(said.as_bytes()),
             });
         }
-        let making = Making { class: &class.name, forms: &forms, survey, leaks: &mut *self.job.leaks };
+        let mut leaks = |form: &str, raw: &Path, clean: &Path| {
+            let policy = places.iter().find(|(kept, ..)| kept.name == form).map(|(_, policy, _)| Arc::clone(policy));
+            let except = Vec::new();
+            let format = item.formats.first().filter(|_| class.format.is_some()).cloned();
+            let job = VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
+            verify(&job).map(|report| report.leaks)
+        };
+        let making = Making { class: &class.name, forms: &forms, survey, leaks: &mut leaks };
         self.store.scrub(raw, making, chronicle).map(drop)
     }
 }

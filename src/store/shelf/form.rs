@@ -11,10 +11,10 @@ use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame};
-use crate::store::source::Source;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a whole reading of a file found.
@@ -32,8 +32,8 @@ pub struct Survey {
     pub rejected: u64,
 }
 
-/// Counts the identifiers of a raw log that stand in a clean one.
-pub(in crate::store) type Leaks<'a> = &'a mut dyn FnMut(Source, Source) -> Result<u64, StoreError>;
+/// Counts the identifiers of a raw log that stand in a clean one: name of the form, raw file, clean file.
+pub(in crate::store) type Leaks<'a> = &'a mut dyn FnMut(&str, &Path, &Path) -> Result<u64, StoreError>;
 
 /// A form to make.
 pub(in crate::store) struct Order<F: Files> {
@@ -134,8 +134,13 @@ impl<F: Files> Shelf<F> {
         let digest = self.key.digest(&[survey.digests.content.0.as_slice(), order.form.as_bytes()].concat());
         let published = self.publish(draft, &name(&held.name, (survey.oldest, survey.newest), digest), order.access, known)?;
         let checked = self.read_back(&published, written.expected).and_then(|digests| {
-            let (raw, clean) = (self.source(held, order.settings.max_line)?.0, self.source(&published.held, usize::MAX)?.0);
-            if leaks(raw, clean)? == 0 { Ok(digests) } else { Err(refused(Refusal::Leak, &published.held.path())) }
+            if leaks(&order.form, &held.path(), &published.held.path())? > 0 {
+                return Err(refused(Refusal::Leak, &published.held.path()));
+            }
+            // The names still mean what was looked through.
+            self.unchanged(held)?;
+            self.unchanged(&published.held)?;
+            Ok(digests)
         });
         match checked {
             Ok(digests) => {

@@ -40,7 +40,16 @@ fn clean(day: u32, number: u32) -> String {
 
 fn settings() -> Settings {
     let formats = vec![named().find("combined").unwrap()];
-    Settings { formats, policy: Arc::new(Policy::built_in("default").unwrap()), on_reject: OnReject::Scrub, output: Output::Same, max_line: 1 << 20, moments: false }
+    Settings {
+        formats,
+        policy: Arc::new(Policy::built_in("default").unwrap()),
+        on_reject: OnReject::Scrub,
+        output: Output::Same,
+        max_line: 1 << 20,
+        moments: false,
+        keys: None,
+        places: None,
+    }
 }
 
 struct Entries {
@@ -100,7 +109,7 @@ impl World {
             if !journal.known.is_scrubbed(survey.digests.bytes, survey.digests.content) {
                 let access = Access { mode: 0o640, user: None, group: None };
                 let order = Order { form: "default".into(), settings: settings(), select: None, folder: Arc::clone(&out), access, level: 3, policy: Digest::ZERO };
-                shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _| Ok(0)), journal)?;
+                shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _, _| Ok(0)), journal)?;
             }
             let Survey { oldest: Some(oldest), newest: Some(newest), .. } = survey else { continue };
             if oldest >= due() {
@@ -400,7 +409,7 @@ fn a_leak_withdraws_the_form() {
     let survey = shelf.survey(&held, &settings()).unwrap();
     let access = Access { mode: 0o640, user: None, group: None };
     let order = Order { form: "default".into(), settings: settings(), select: None, folder: out, access, level: 3, policy: Digest::ZERO };
-    let halt = shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _| Ok(1)), &mut journal);
+    let halt = shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _, _| Ok(1)), &mut journal);
     assert!(matches!(halt, Err(Halt::Refused { why: Refusal::Leak, .. })));
     assert!(journal.entries.is_empty());
     assert!(memory.state().tree().keys().all(|path| !path.starts_with("/out")));
