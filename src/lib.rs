@@ -8,7 +8,7 @@
 //! | [`scrub`] | the gate: policy, acts, the residual scan, [`scrub::Clean`] | `format`; pure |
 //! | [`retain`] | what stays, how long and why: configuration, classes, forms, deadlines, the ledger's entries | `scrub`, `format`; pure |
 //! | [`store`] | the only folder that opens files: source, sink, ledger | `retain`, `scrub` |
-//! | [`report`] | what people look at: risk figures, and what they mean | `format`, `scrub`; pure |
+//! | [`report`] | what people look at: risk figures and what they mean, the record of processing | `retain`, `scrub`, `format`; pure |
 //! | [`run`] | the verbs | `store`, `scrub`, `format` |
 //! | `bin/logfade` | arguments, exit codes, tables | everything above |
 //!

@@ -40,6 +40,7 @@ mod suite {
     mod places;
     mod policy;
     mod readme;
+    mod register;
     mod retention;
     mod risk;
     pub mod samples;

@@ -1,5 +1,6 @@
-//! What people look at: figures of clean files, and what they mean in words. Pure: values in, figures and sentences out.
+//! What people look at: figures of clean files and what they mean, the record of processing. Pure: values in, figures and text out.
 
 pub mod counts;
 pub mod questions;
+pub mod register;
 pub mod risk;

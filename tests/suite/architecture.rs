@@ -8,6 +8,7 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ("format", &["format"]),
     ("scrub", &["format", "scrub", "diagnostic"]),
     ("retain", &["format", "scrub", "retain", "diagnostic"]),
+    ("report", &["format", "scrub", "retain", "report", "diagnostic"]),
     ("store", &["format", "scrub", "retain", "store", "diagnostic"]),
     ("report", &["format", "scrub", "retain", "report"]),
     ("run", &["format", "scrub", "retain", "store", "report", "run", "diagnostic"]),

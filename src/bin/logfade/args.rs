@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Incident(Incident),
     /// Keys of pseudonyms: make, list, export, destroy, and undo encrypt-prefix
     Keys(Keys),
+    /// The record of processing (GDPR Art. 30), from the configuration
+    Register(Register),
     /// The manual page (roff)
     Man,
     /// Completions for a shell
@@ -292,4 +294,26 @@ pub(crate) struct Check {
     /// Print the JSON schema of the configuration instead
     #[arg(long)]
     pub(crate) schema: bool,
+}
+
+/// `logfade register`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade register > register.md
+  logfade -c logfade.toml register --as html > register.html")]
+pub(crate) struct Register {
+    /// Markdown, JSON, or one HTML page [default: md]
+    #[arg(long = "as", value_enum, value_name = "FORM")]
+    pub(crate) form: Option<As>,
+}
+
+/// How the record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum As {
+    /// Markdown.
+    Md,
+    /// JSON.
+    Json,
+    /// HTML.
+    Html,
 }
