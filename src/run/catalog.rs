@@ -2,7 +2,7 @@
 
 use crate::format::{Format, detect};
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::Identity;
+use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
 use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
 use crate::scrub::{self, OnReject, Policy, Settings};
@@ -181,7 +181,15 @@ impl Look<'_> {
             Ok(raw) => raw,
             // Gone between listing and opening, by rotation: the next run finds it.
             Err(Halt::Refused { why: Refusal::Vanished, .. }) => return None,
-            Err(Halt::Refused { .. }) => return Some(item),
+            Err(Halt::Refused { .. }) => {
+                let meta = path.symlink_metadata().ok()?;
+                // A link is nobody's log: what it means has a name of its own.
+                if meta.is_symlink() {
+                    return None;
+                }
+                item.found.span = meta.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).map(|own| (own, own));
+                return Some(item);
+            }
             Err(Halt::Failed(error)) => {
                 self.failures.push(error);
                 return Some(item);
@@ -229,7 +237,8 @@ impl Look<'_> {
                 item.found.span = Some((identity.mtime, identity.mtime));
                 item.found.state = State::InUse;
             }
-            Err(Halt::Refused { .. }) => {}
+            // Nobody can say more than that it is as old as its last change: before that is due, it is no alarm.
+            Err(Halt::Refused { .. }) => item.found.span = Some((identity.mtime, identity.mtime)),
             Err(Halt::Failed(error)) => self.failures.push(error),
         }
         Some(item)
@@ -254,7 +263,20 @@ impl Look<'_> {
     fn vanished(&self, items: &[Item]) -> Vec<Item> {
         let digests: BTreeSet<_> = items.iter().filter_map(|item| item.survey).flat_map(|survey| [survey.digests.bytes, survey.digests.content]).collect();
         let identities: Vec<Identity> = items.iter().filter_map(|item| item.identity).collect();
-        let mut gone = Vec::new();
+        let mut gone: Vec<Item> = Vec::new();
+        let item = |class: &Class, form: &Form, path: &Path, scrubbed: &Scrubbed| {
+            let found = Found {
+                path: path.to_owned(),
+                class: class.name.clone(),
+                form: form.name.clone(),
+                span: scrubbed.oldest.zip(scrubbed.newest),
+                state: State::Gone,
+                forms: Forms::Proven,
+                too_many_rejects: false,
+                cut: None,
+            };
+            Item { found, identity: Some(scrubbed.identity), survey: None, formats: Vec::new() }
+        };
         for scrubbed in self.known.standing() {
             let Some(class) = scrubbed.class.as_deref().and_then(|name| self.config.class(name)) else { continue };
             let stands = identities.contains(&scrubbed.identity) || digests.contains(&scrubbed.digest) || scrubbed.content.is_some_and(|content| digests.contains(&content));
@@ -262,18 +284,20 @@ impl Look<'_> {
             if stands || announced || scrubbed.path.exists() && items.iter().any(|item| item.found.path == scrubbed.path && item.survey.is_none()) {
                 continue;
             }
-            let found = Found {
-                path: scrubbed.path.clone(),
-                class: class.name.clone(),
-                form: class.raw.name.clone(),
-                span: scrubbed.oldest.zip(scrubbed.newest),
-                state: State::Gone,
-                forms: Forms::Proven,
-                too_many_rejects: false,
-                cut: None,
-            };
-            gone.push(Item { found, identity: Some(scrubbed.identity), survey: None, formats: Vec::new() });
+            gone.push(item(class, &class.raw, &scrubbed.path, scrubbed));
         }
+        for (path, scrubbed, output) in self.known.outputs() {
+            let Some(class) = scrubbed.class.as_deref().and_then(|name| self.config.class(name)) else { continue };
+            let Some(form) = class.forms.iter().find(|form| form.name == output.form) else { continue };
+            let went = self.known.deletion(output.digest).is_some() || self.known.splits_of(output.digest, output.digest).next().is_some();
+            let announced = self.known.open().iter().any(|open| open.digest == output.digest);
+            if !went && !announced && path.symlink_metadata().is_err() {
+                gone.push(item(class, form, path, scrubbed));
+            }
+        }
+        // What a person has settled is not told again.
+        let settled = |path: &Path| self.known.incidents().iter().any(|case| case.what == Fault::Vanished && case.path.as_deref() == Some(path) && case.closed.is_some());
+        gone.retain(|item| !settled(&item.found.path));
         gone
     }
 }

@@ -77,12 +77,16 @@ pub struct ExpireReport {
     pub failures: Vec<StoreError>,
 }
 
-/// What would be done; changes nothing.
+/// What would be done; changes nothing but what it remembers of the files that it read.
 pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) -> Result<ExpireReport, StoreError> {
     let (store, known) = (Store::look(state)?, Chronicle::read(state)?);
     let mut surveys = Surveys::open(state);
     let mut failures = Vec::new();
     let items = catalog(config, (&store, &known), (&mut surveys, wall), &mut failures)?;
+    // What was read need not be read again; whoever cannot write reads it again.
+    if state.is_dir() {
+        drop(surveys.keep(state));
+    }
     let plan = planned(config, &items, &known, now);
     let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
     Ok(ExpireReport { plan, fates, standstill: None, over_limit: 0, failures })
