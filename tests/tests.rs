@@ -38,6 +38,7 @@ mod suite {
     pub mod oracle;
     pub mod pipe;
     mod places;
+    mod plan;
     mod policy;
     mod readme;
     mod register;

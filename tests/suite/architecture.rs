@@ -10,7 +10,6 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ("retain", &["format", "scrub", "retain", "diagnostic"]),
     ("report", &["format", "scrub", "retain", "report", "diagnostic"]),
     ("store", &["format", "scrub", "retain", "store", "diagnostic"]),
-    ("report", &["format", "scrub", "retain", "report"]),
     ("run", &["format", "scrub", "retain", "store", "report", "run", "diagnostic"]),
 ];
 

@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Incident(Incident),
     /// Keys of pseudonyms: make, list, export, destroy, and undo encrypt-prefix
     Keys(Keys),
+    /// What expiry would do with every file, and why; changes nothing
+    Plan(Plan),
     /// The record of processing (GDPR Art. 30), from the configuration
     Register(Register),
     /// The manual page (roff)
@@ -294,6 +296,31 @@ pub(crate) struct Check {
     /// Print the JSON schema of the configuration instead
     #[arg(long)]
     pub(crate) schema: bool,
+}
+
+/// `logfade plan`
+#[derive(Debug, Group)]
+#[command(after_help = "Reasons:
+  young            no record of it is due
+  expired          all of its records are due
+  straddles        some are due, others not: it is cut, unless the class says split = false
+  held             a hold covers it
+  in_use           somebody writes it
+  not_scrubbed     its forms are not made and cannot be made here
+  unproven         it cannot be read to its end, or is no plain file with one name
+  too_many_rejects more of its lines do not parse than max_rejects allows
+  future_dated     it has records of a time to come
+  vanished         somebody else deleted it
+
+Examples:
+  logfade plan
+  logfade -c logfade.toml plan --now 2026-01-01T00:00:00Z --json
+
+Exit code 1: something is due and stays.")]
+pub(crate) struct Plan {
+    /// As of this time, which may not lie after the wall clock
+    #[arg(long, value_name = "TIME", value_parser = crate::state::moment)]
+    pub(crate) now: Option<jiff::Timestamp>,
 }
 
 /// `logfade register`

@@ -12,6 +12,7 @@ mod incident;
 mod keys;
 mod ledger;
 mod pipe;
+mod plan;
 mod register;
 mod report;
 mod risk;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),
         Some(Command::Check(ref check)) => check::check(&args, check),
         Some(Command::Keys(ref typed)) => keys::run(&args, typed),
+        Some(Command::Plan(ref typed)) => plan::run(&args, typed),
         Some(Command::Register(ref typed)) => register::run(&args, typed),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
