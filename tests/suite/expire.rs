@@ -380,6 +380,9 @@ fn what_is_damaged_or_in_use_stays_until_a_person_decides() {
     packed.write_all(&dir.read("access.log.2")).unwrap();
     let packed = packed.finish().unwrap();
     dir.file("access.log.3.gz", &packed[..packed.len() - 4]);
+    // What cannot be read is as old as its last change.
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_400_000_000);
+    fs::File::options().append(true).open(dir.at("access.log.3.gz")).unwrap().set_modified(old).unwrap();
     let writer = fs::OpenOptions::new().append(true).open(dir.at("access.log.2")).unwrap();
     let report = call(&base, &["expire", "--yes"]).expect_code(1).json();
     let reasons: Vec<&str> = report["files"].as_array().unwrap().iter().filter(|file| file["overdue"] == true).map(|file| file["reason"].as_str().unwrap()).collect();
