@@ -120,8 +120,20 @@ pub fn apache(text: &str) -> Result<Vec<Piece>, DirectiveError> {
     }
     let escaped = alt((value("\"", tag("\\\"")), value("\n", tag("\\n")), value("\t", tag("\\t")), value("\\", tag("\\\\")), value("%", tag("%%"))));
     let plain = alt((map(escaped, |text| vec![literal(text)]), one, map(take_while1(|c| c != '%' && c != '\\'), |text| vec![literal(text)])));
-    let parsed = map(many0(plain), |groups| groups.concat()).parse(text);
+    let parsed = map(many0(plain), |groups| joined(groups.concat())).parse(text);
     whole(text, parsed, "this is no directive", "write %h, %>s, %{Referer}i … as in Apache's LogFormat, and %% for a percent sign")
+}
+
+/// `%U%q`: a path, and behind it a query with its mark or nothing, are one URL.
+fn joined(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match (joined.last_mut(), &piece) {
+            (Some(Piece::Slot(path)), Piece::Slot(query)) if path.field == Field::Path && query.field == Field::Query => path.field = Field::Url,
+            _ => joined.push(piece),
+        }
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -145,6 +157,7 @@ mod tests {
         assert_eq!(show(nginx(&format!("log_format main '{nginx_text}';"))), COMBINED);
         assert_eq!(show(nginx(&format!("escape=json {nginx_text}"))), COMBINED);
         assert_eq!(show(apache(r#"%h - %u %t \"%r\" %>s %b \"%{Referer}i\" "%!200,304{User-agent}i""#)), COMBINED);
+        assert_eq!(show(apache(r#"%h "%m %U%q %H" %>s"#)), r#"<client_addr> "<method> <url> <protocol>" <status>"#);
         assert_eq!(show(braces(r#"{client_addr} - {user} [{time}] "{request}" {status} {bytes} "{referrer}" "{user_agent}""#)), COMBINED);
     }
 

@@ -201,7 +201,11 @@ impl Sink {
     /// Ends the output and says what was written. Files are synced.
     pub fn finish(self) -> Result<Receipt, StoreError> {
         if self.shared {
-            self.file.sync_data().map_err(StoreError::io("sync", &self.path))?;
+            match self.file.sync_data() {
+                // A device such as /dev/null: there is nothing to sync.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                synced => synced.map_err(StoreError::io("sync", &self.path))?,
+            }
         }
         Ok(Receipt { bytes: self.written })
     }

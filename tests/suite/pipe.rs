@@ -315,3 +315,8 @@ fn diagnostics_never_quote_raw_data() {
         }
     }
 }
+
+#[test]
+fn a_device_that_cannot_be_synced_is_an_output() {
+    pipe(&["--format", "combined", "-o", "/dev/null"], &combined(3)).expect_code(0);
+}
