@@ -7,11 +7,12 @@ use clap::Args as Group;
 use comfy_table::{Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipnet::IpNet;
+use logfade::format::Field;
 use logfade::run::verify::{HELD, LISTED, Leak, VerifyJob, VerifyReport, verify};
 use logfade::store::StoreError;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,9 +69,10 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
         progress: Arc::default(),
     };
     let report = watched(args, &job)?;
-    let text = if args.json { format!("{}\n", json(&report)) } else { text(&report, typed.policy.is_some()) };
-    if !(args.quiet && !args.json && report.is_clean()) {
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
+    if args.json || !args.quiet || !report.is_clean() {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let written = if args.json { json(&report, &mut out) } else { out.write_all(text(&report, typed.policy.is_some()).as_bytes()) };
+        match written.and_then(|()| out.flush()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(complain::output(error)),
             _ => {}
         }
@@ -100,21 +102,33 @@ fn watched(args: &Args, job: &VerifyJob) -> Result<VerifyReport, StoreError> {
     })
 }
 
-/// The keys of the contract, and how many there are of everything. Written straight from the lists: a tree of them would need
-/// ten times the memory.
+/// The keys of the contract, and how many there are of everything. Written straight from the lists: a tree
+/// of them would need ten times the memory, a text of them three times.
 #[derive(Serialize)]
 struct Report<'a> {
     raw_lines: u64,
     clean_lines: u64,
     rejected: u64,
-    leaks: Vec<Found>,
+    leaks: Listed<'a, Leak>,
     ok: bool,
     format: Option<&'a str>,
     missing: u64,
     extra: u64,
     leak_count: u64,
     stranger_count: u64,
-    strangers: Vec<Found>,
+    strangers: Listed<'a, (u64, Field)>,
+}
+
+/// Written one by one.
+struct Listed<'a, T>(&'a [T]);
+
+impl<T> Serialize for Listed<'_, T>
+where
+    for<'t> &'t T: Into<Found>,
+{
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(Into::into))
+    }
 }
 
 #[derive(Serialize)]
@@ -125,23 +139,34 @@ struct Found {
     origin: Option<&'static str>,
 }
 
-fn json(report: &VerifyReport) -> String {
-    let leak = |leak: &Leak| Found { line: leak.line, field: leak.field.name(), origin: Some(leak.origin.name()) };
+impl From<&Leak> for Found {
+    fn from(leak: &Leak) -> Self {
+        Self { line: leak.line, field: leak.field.name(), origin: Some(leak.origin.name()) }
+    }
+}
+
+impl From<&(u64, Field)> for Found {
+    fn from((line, field): &(u64, Field)) -> Self {
+        Self { line: *line, field: field.name(), origin: None }
+    }
+}
+
+fn json(report: &VerifyReport, out: &mut impl Write) -> std::io::Result<()> {
     let report = Report {
         raw_lines: report.raw_lines,
         clean_lines: report.clean_lines,
         rejected: report.rejected,
-        leaks: report.first_leaks.iter().map(leak).collect(),
+        leaks: Listed(&report.first_leaks),
         ok: report.is_clean(),
         format: report.format.as_deref(),
         missing: report.missing,
         extra: report.extra,
         leak_count: report.leaks,
         stranger_count: report.strangers,
-        strangers: report.first_strangers.iter().map(|(line, field)| Found { line: *line, field: field.name(), origin: None }).collect(),
+        strangers: Listed(&report.first_strangers),
     };
-    // Numbers and names of fields: nothing that cannot be written.
-    serde_json::to_string(&report).unwrap_or_default()
+    serde_json::to_writer(&mut *out, &report)?;
+    out.write_all(b"\n")
 }
 
 fn text(report: &VerifyReport, policy: bool) -> String {

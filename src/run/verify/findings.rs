@@ -8,8 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 /// Findings that are listed; all are counted.
 pub const LISTED: usize = 1 << 16;
 
-/// Fingerprints of unknown origin that are held before the raw file is read again: about 10 MiB of memory.
-pub const HELD: usize = 1 << 17;
+/// Fingerprints of unknown origin that are held before the raw file is read again: about 8 MiB of memory. Leaves what the words of
+/// one line may add until the table would grow beyond 2^17 places, of which it fills seven in eight.
+pub const HELD: usize = 100_000;
 
 /// Lines that are held of one fingerprint: what stands everywhere need not be looked for as often.
 const SIGHTINGS: usize = 100;
