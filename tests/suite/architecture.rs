@@ -119,3 +119,13 @@ fn everything_that_is_left_open_is_said_elsewhere() {
         }
     }
 }
+
+#[test]
+fn every_mutation_still_has_its_text_and_its_test() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutations");
+    let Ok(done) = std::process::Command::new("python3").arg(&script).arg("--check").output() else {
+        println!("skipped: no python3");
+        return;
+    };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

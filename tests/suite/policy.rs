@@ -156,6 +156,21 @@ fn each_action_does_what_the_contract_says() {
 }
 
 #[test]
+fn an_origin_ends_with_its_host_however_the_rest_is_written() {
+    for (referrer, expected) in [
+        ("https://news.example.co.uk/a/letter-7", "https://news.example.co.uk/"),
+        ("https://news.example.co.uk?letter-7", "https://news.example.co.uk/"),
+        ("https://news.example.co.uk#letter-7", "https://news.example.co.uk/"),
+        ("https%3A%2F%2Fnews.example.co.uk%2Fa%2Fletter-7", "https%3A%2F%2Fnews.example.co.uk%2F"),
+        ("https%3a%2f%2fnews.example.co.uk%3fletter-7", "https%3a%2f%2fnews.example.co.uk%2F"),
+    ] {
+        let line = format!("203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"{referrer}\" \"-\"\n");
+        let out = pipe(&["--format", "combined"], line.as_bytes()).expect_code(0).stdout_text();
+        assert!(out.ends_with(&format!(" 200 5 \"{expected}\" \"-\"\n")), "{referrer}: {out}");
+    }
+}
+
+#[test]
 fn own_networks_are_left_alone_and_no_others() {
     let dir = Dir::new();
     let path = dir.file("policy.toml", format!("{TOTAL}except = [\"10.0.0.0/8\", \"2001:db8:7::/48\"]\n").as_bytes());
