@@ -114,6 +114,19 @@ fn no_damage_ends_the_program() {
     assert!(refused > good.len() / 2, "{refused} of {}", 3 * good.len());
 }
 
+/// The first record says all that is asked of a database, so only a look at the whole of it finds the second one broken.
+#[test]
+fn no_damage_is_left_to_be_found_later() {
+    let shelf = Shelf::new();
+    let first = map(&[("autonomous_system_number", number(5)), ("country", map(&[("iso_code", text("NO"))]))]);
+    let mut bytes = database("Test", &[("198.51.100.0/24", first), ("203.0.113.0/24", country("SE"))]);
+    assert!(open(&[shelf.write("good.mmdb", &bytes)], ADD_BOTH).unwrap().is_some());
+    let length = bytes.windows(3).position(|bytes| bytes == b"\x42SE").unwrap();
+    // A text that is longer than the file.
+    bytes[length] = 0x5f;
+    assert!(refusal(open(&[shelf.write("broken.mmdb", &bytes)], ADD_BOTH)).contains("damaged"));
+}
+
 #[test]
 fn a_replaced_database_is_read_again_and_a_broken_one_is_told_once() {
     let shelf = Shelf::new();
