@@ -30,6 +30,7 @@ mod suite {
     mod formats;
     mod identity;
     pub mod keys;
+    mod keys_ledger;
     mod lane;
     mod ledger;
     pub mod limits;

@@ -125,6 +125,9 @@ impl Config {
     /// would delete the same files at the same times have the same digest.
     pub fn retention_digest(&self) -> Digest {
         let mut text = String::new();
+        if let Some(keys) = &self.keys {
+            let _infallible = writeln!(text, "keys {} keep {}", keys.mode.name(), keys.keep);
+        }
         for class in &self.classes {
             let source = match &class.source {
                 Source::Raw(globs) => globs.iter().map(|glob| glob.text.clone()).collect::<Vec<_>>(),

@@ -9,6 +9,7 @@ mod name;
 
 pub use digest::{Digest, Keyed};
 
+use super::KeyMode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub enum Entry {
     Hold(Hold),
     /// A hold ended.
     Release(Release),
-    /// A key was destroyed.
+    /// A key is being destroyed: written in front of the deed, which every later start finishes.
     Key(KeyDestroyed),
     /// A request of a person was carried out.
     Subject(Subject),
@@ -287,6 +288,9 @@ pub struct KeyDestroyed {
     pub role: KeyRole,
     /// The period that it served, or what it sealed.
     pub period: String,
+    /// Of pseudonyms: whose keys. In fleet mode every period in front of it is gone as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<KeyMode>,
 }
 
 /// What a key is for.
@@ -385,6 +389,8 @@ pub enum Fault {
     Clock,
     /// An identifier stands in a clean file.
     Leak,
+    /// A destroyed key is there again.
+    Restored,
     /// Opened by a person.
     Manual,
 }
@@ -398,6 +404,7 @@ impl Fault {
             Self::Unreadable => "unreadable",
             Self::Clock => "clock",
             Self::Leak => "leak",
+            Self::Restored => "restored",
             Self::Manual => "manual",
         }
     }

@@ -207,8 +207,13 @@ impl Class {
 impl Hold {
     /// Whether it blocks deletions at `now` of records of a class between two times.
     pub fn covers(&self, class: &str, (oldest, newest): (Timestamp, Timestamp), now: Timestamp) -> bool {
+        self.class == class && self.covers_time((oldest, newest), now)
+    }
+
+    /// The same, of whatever class: a key serves records of all of them.
+    pub fn covers_time(&self, (oldest, newest): (Timestamp, Timestamp), now: Timestamp) -> bool {
         let open = self.until.is_none_or(|until| now < until);
-        open && self.class == class && self.from.is_none_or(|from| from <= newest) && self.to.is_none_or(|to| oldest <= to)
+        open && self.from.is_none_or(|from| from <= newest) && self.to.is_none_or(|to| oldest <= to)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `plan` and `expire`: what is due goes, by the plan that both show, in front of a clock that can be believed.
 
 mod deeds;
+mod pseudonyms;
 
 use super::catalog::{Item, Look, directories};
 use crate::retain::Config;
@@ -14,6 +15,8 @@ use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, St
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
+
+pub use pseudonyms::{KeyVerdict, expire_keys, look_at_keys};
 
 /// Files of a class that one run deletes unless somebody says otherwise, whatever a quarter of it is.
 const FEW: usize = 10;
@@ -60,6 +63,19 @@ pub enum Fate {
     Refused(Refusal),
     /// The system said no.
     Failed,
+}
+
+impl Fate {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Done => "done",
+            Self::Waits => "waits",
+            Self::Refused(_) => "refused",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What was done.

@@ -2,6 +2,7 @@
 //!
 //! Below the state directory (both 0700): `keys/2026-11-22.key`, 32 random bytes for one period of local mode;
 //! `keys/fleet.state`, the oldest state still needed of fleet mode; `keys/destroyed.jsonl`, what must never be made again.
+//! A destruction is noted as begun, then in the ledger, then done, then noted as done: each start finishes what was begun.
 //! Every verb holds the directory's lock, so that two processes make one key and nobody reads half a destroyed one.
 //! No error, no `Debug` and no message holds key material.
 
@@ -9,6 +10,7 @@ mod destroyed;
 mod fleet;
 mod private;
 mod ring;
+mod told;
 
 use super::{Cause, StoreError};
 use crate::scrub::{Period, PeriodKey, Ratchet};
@@ -18,7 +20,8 @@ use private::{Dir, Lock, TRUST, refused};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use told::Told;
 use zeroize::Zeroizing;
 
 pub use ring::KeyRing;
@@ -26,6 +29,8 @@ pub use ring::KeyRing;
 /// Below the state directory.
 const FOLDER: &str = "keys";
 const SUFFIX: &str = ".key";
+/// The verb of refusals because of a hold.
+const HELD: &str = "hold";
 
 pub use crate::retain::KeyMode;
 
@@ -60,6 +65,8 @@ pub enum Export {
 
 /// An open key directory.
 pub struct KeyStore {
+    /// Where the ledger is.
+    root: PathBuf,
     dir: Dir,
     mode: KeyMode,
 }
@@ -78,6 +85,15 @@ impl KeyStore {
 
     /// Opens the keys of a state directory and finishes what a crash left. `expected` is the configuration's word.
     pub fn open(state: &Path, expected: Option<KeyMode>) -> Result<Self, StoreError> {
+        let store = Self::look(state, expected)?;
+        let lock = store.dir.lock()?;
+        store.finish_destruction(&lock)?;
+        drop(lock);
+        Ok(store)
+    }
+
+    /// The same for a look ahead: what a crash left stays for the next start.
+    pub fn look(state: &Path, expected: Option<KeyMode>) -> Result<Self, StoreError> {
         let missing = || {
             let remedy = "run `logfade keys init`, or `logfade keys init --fleet SEEDFILE` where several machines write the same pseudonyms";
             refused("open", &state.join(FOLDER), "there is no key directory", remedy)
@@ -90,10 +106,8 @@ impl KeyStore {
             let remedy = "set keys.mode to the one it was made for, or name another state directory";
             return Err(refused("open", dir.path(), "these keys are of another mode than the configuration says", remedy));
         }
-        let store = Self { dir, mode };
-        store.finish_destruction(&lock)?;
         drop(lock);
-        Ok(store)
+        Ok(Self { root: state.to_owned(), dir, mode })
     }
 
     /// Makes the directories of local mode. Keys are made when they are needed.
@@ -104,7 +118,7 @@ impl KeyStore {
             return Err(refused("make", dir.path(), "these keys are of fleet mode", "name another state directory for local keys"));
         }
         drop(lock);
-        Ok(Self { dir, mode: KeyMode::Local })
+        Ok(Self { root: state.to_owned(), dir, mode: KeyMode::Local })
     }
 
     /// Takes over a seed, or the state that another machine exported, and destroys the file. Of the chain only the oldest
@@ -117,7 +131,8 @@ impl KeyStore {
             return Err(refused("make", dir.path(), "these keys are of local mode", "destroy them with `logfade keys destroy PERIOD`, or name another state directory"));
         }
         let destroyed = Destroyed::read(&dir)?;
-        let first = destroyed.through.max(destroyed.begun_through).map(Period::next).max(Some(Period::oldest_kept(now, keep)));
+        let told = Told::read(state, KeyMode::Fleet)?.destroyed.last().copied();
+        let first = destroyed.through.max(destroyed.begun_through).max(told).map(Period::next).max(Some(Period::oldest_kept(now, keep)));
         ratchet.advance_to(first.and_then(Period::day).unwrap_or_default());
         match fleet::read(&dir)? {
             None => {
@@ -133,7 +148,7 @@ impl KeyStore {
         }
         private::destroy_handed(handed)?;
         drop(lock);
-        Ok(Self { dir, mode: KeyMode::Fleet })
+        Ok(Self { root: state.to_owned(), dir, mode: KeyMode::Fleet })
     }
 
     fn take(handed: &Path) -> Result<Ratchet, StoreError> {
@@ -166,7 +181,12 @@ impl KeyStore {
     /// What it holds.
     pub fn list(&self) -> Result<Inventory, StoreError> {
         let _alone = self.dir.lock()?;
-        let destroyed = Destroyed::read(&self.dir)?;
+        let mut destroyed = Destroyed::read(&self.dir)?;
+        let told = Told::read(&self.root, self.mode)?;
+        match self.mode {
+            KeyMode::Local => destroyed.periods.extend(&told.destroyed),
+            KeyMode::Fleet => destroyed.through = destroyed.through.max(told.destroyed.last().copied()),
+        }
         let mut periods = Vec::new();
         match self.mode {
             KeyMode::Local => {
@@ -190,6 +210,29 @@ impl KeyStore {
     /// directory looks like. The caller refuses to write under any of them.
     pub fn restored(&self, ledger: &BTreeSet<Period>) -> Result<Vec<Period>, StoreError> {
         let _alone = self.dir.lock()?;
+        self.again(ledger)
+    }
+
+    /// Holds the keys against the ledger, in front of anything that is written under one: returns the periods of
+    /// [`KeyStore::restored`], about which an incident is open then. What the ledger alone still knows as destroyed, because
+    /// an older key directory was put back, is noted here too, so that it is not made anew.
+    pub fn guard(&self, now: Timestamp) -> Result<Vec<Period>, StoreError> {
+        let alone = self.dir.lock()?;
+        let told = Told::read(&self.root, self.mode)?;
+        let restored = self.again(&told.destroyed)?;
+        told.accuse(&restored, now)?;
+        let destroyed = Destroyed::read(&self.dir)?;
+        let forgotten: Vec<Period> = match self.mode {
+            KeyMode::Local => told.destroyed.iter().filter(|period| !destroyed.periods.contains(period) && !restored.contains(period)).copied().collect(),
+            KeyMode::Fleet => told.destroyed.last().filter(|last| destroyed.through < Some(**last) && restored.is_empty()).copied().into_iter().collect(),
+        };
+        if !forgotten.is_empty() {
+            Destroyed::note(&self.dir, &alone, self.mode, &forgotten, (now, true))?;
+        }
+        Ok(restored)
+    }
+
+    fn again(&self, ledger: &BTreeSet<Period>) -> Result<Vec<Period>, StoreError> {
         match self.mode {
             KeyMode::Local => Ok(self.files()?.intersection(ledger).copied().collect()),
             KeyMode::Fleet => {
@@ -299,33 +342,92 @@ impl KeyStore {
     }
 
     /// Destroys a period's key for good; in fleet mode also all before it. Returns what was destroyed; a period that had no
-    /// key is noted as well and will never have one.
+    /// key is noted as well and will never have one. Refused while a hold covers what would go.
     pub fn destroy(&self, period: Period, now: Timestamp) -> Result<Vec<Period>, StoreError> {
         if period > Period::of(now) {
             return Err(refused("destroy", self.dir.path(), "that period has not begun", "name one that has: its key is not written with yet"));
         }
         let alone = self.dir.lock()?;
-        self.end(&alone, &[period], now)
+        let told = Told::read(&self.root, self.mode)?;
+        let going = match self.mode {
+            KeyMode::Local => vec![period],
+            KeyMode::Fleet => self.through(period)?,
+        };
+        if going.iter().any(|period| told.hold_on(*period, now).is_some()) {
+            let remedy = "see `logfade hold list`, and release it first: logfade hold release NAME --reason TEXT";
+            return Err(refused(HELD, self.dir.path(), "a hold covers records of this key's time", remedy));
+        }
+        let entries = if going.iter().any(|gone| *gone == period) || told.has(period) { going } else { vec![period] };
+        self.end(&alone, &[period], (&told, &self.present(entries, &told)?, now))
     }
 
-    /// Destroys every key whose time is over. The caller has made sure that `now` is to be believed.
+    /// Keys whose time is over, each with the hold that keeps it.
+    pub fn expired(&self, now: Timestamp, keep: SignedDuration) -> Result<Vec<(Period, Option<String>)>, StoreError> {
+        let _alone = self.dir.lock()?;
+        let over = self.over(now, keep)?;
+        let told = Told::read(&self.root, self.mode)?;
+        let mut held = None;
+        let hold = |period| {
+            let hold = told.hold_on(period, now).map(str::to_owned);
+            // A chain that steps over a held day would lose it.
+            if self.mode == KeyMode::Fleet && held.is_none() {
+                held.clone_from(&hold);
+            }
+            (period, hold.or_else(|| held.clone()))
+        };
+        Ok(over.into_iter().map(hold).collect())
+    }
+
+    /// Destroys every key whose time is over and that no hold keeps. The caller has made sure that `now` is to be believed.
     pub fn destroy_expired(&self, now: Timestamp, keep: SignedDuration) -> Result<Vec<Period>, StoreError> {
         let alone = self.dir.lock()?;
-        let oldest = Period::oldest_kept(now, keep);
-        let expired: Vec<Period> = match self.mode {
-            KeyMode::Local => self.files()?.into_iter().filter(|period| *period < oldest).collect(),
+        let over = self.over(now, keep)?;
+        if over.is_empty() {
+            return Ok(over);
+        }
+        let told = Told::read(&self.root, self.mode)?;
+        let free = |period: &Period| told.hold_on(*period, now).is_none();
+        let (periods, entries): (Vec<Period>, Vec<Period>) = match self.mode {
+            KeyMode::Local => {
+                let going: Vec<Period> = over.into_iter().filter(free).collect();
+                (going.clone(), going)
+            }
             KeyMode::Fleet => {
-                let first = Period::from_day(self.state()?.day());
-                let last = oldest.day().and_then(|day| day.checked_sub(1)).map(Period::from_day);
-                last.filter(|last| first <= *last).into_iter().collect()
+                let going: Vec<Period> = over.into_iter().take_while(free).collect();
+                (going.last().copied().into_iter().collect(), going)
             }
         };
-        if expired.is_empty() { Ok(expired) } else { self.end(&alone, &expired, now) }
+        if periods.is_empty() { Ok(periods) } else { self.end(&alone, &periods, (&told, &entries, now)) }
     }
 
-    /// Notes, destroys, notes.
-    fn end(&self, alone: &Lock, periods: &[Period], now: Timestamp) -> Result<Vec<Period>, StoreError> {
+    /// Periods with a key whose time is over.
+    fn over(&self, now: Timestamp, keep: SignedDuration) -> Result<Vec<Period>, StoreError> {
+        let oldest = Period::oldest_kept(now, keep);
+        match self.mode {
+            KeyMode::Local => Ok(self.files()?.into_iter().filter(|period| *period < oldest).collect()),
+            KeyMode::Fleet => oldest.day().and_then(|day| day.checked_sub(1)).map_or_else(|| Ok(Vec::new()), |day| self.through(Period::from_day(day))),
+        }
+    }
+
+    /// Of a chain: every period up to this one that it can still make.
+    fn through(&self, last: Period) -> Result<Vec<Period>, StoreError> {
+        let first = self.state()?.day();
+        Ok(last.day().map_or_else(Vec::new, |last| (first..=last).map(Period::from_day).collect()))
+    }
+
+    /// Of these periods, those that need an entry: the ledger has none, or the key is here again.
+    fn present(&self, periods: Vec<Period>, told: &Told) -> Result<Vec<Period>, StoreError> {
+        let held = match self.mode {
+            KeyMode::Local => self.files()?,
+            KeyMode::Fleet => self.through(periods.last().copied().unwrap_or(Period::from_day(0)))?.into_iter().collect(),
+        };
+        Ok(periods.into_iter().filter(|period| !told.has(*period) || held.contains(period)).collect())
+    }
+
+    /// Notes that it is begun, writes the entries, destroys, notes that it is done.
+    fn end(&self, alone: &Lock, periods: &[Period], (told, entries, now): (&Told, &[Period], Timestamp)) -> Result<Vec<Period>, StoreError> {
         Destroyed::note(&self.dir, alone, self.mode, periods, (now, false))?;
+        told.note(entries, now)?;
         let mut gone = Vec::new();
         match self.mode {
             KeyMode::Local => {
@@ -357,11 +459,17 @@ impl KeyStore {
             KeyMode::Local => destroyed.begun.into_iter().collect(),
             KeyMode::Fleet => destroyed.begun_through.into_iter().collect(),
         };
-        match periods.last() {
-            // The time of its end is not known here: the period's own is as good as any that is not before it.
-            Some(last) => self.end(alone, &periods, last.end()).map(drop),
-            None => Ok(()),
+        let (Some(last), Some(at)) = (periods.last(), destroyed.begun_at) else { return Ok(()) };
+        let told = Told::read(&self.root, self.mode)?;
+        let mut entries = match self.mode {
+            KeyMode::Local => periods.clone(),
+            KeyMode::Fleet => self.through(*last)?,
+        };
+        if entries.is_empty() {
+            entries.push(*last);
         }
+        entries.retain(|period| !told.has(*period));
+        self.end(alone, &periods, (&told, &entries, at)).map(drop)
     }
 
     /// Writes key material to a new file of mode 0400, or to standard output if that is no terminal.

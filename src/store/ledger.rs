@@ -84,13 +84,25 @@ impl Reader {
 
     /// Follows the whole chain, up to the noted head, and looks for a digest noted elsewhere.
     pub fn verify(&self, head: Option<Digest>) -> Result<Verdict, StoreError> {
+        self.follow(head, &mut |_| {})
+    }
+
+    /// Hands out every entry and refuses a ledger that does not hold up to its noted head. Keeps one entry in memory at a time.
+    pub fn fold(&self, take: &mut dyn FnMut(&Line)) -> Result<(), StoreError> {
+        match self.follow(None, take)?.broken {
+            Some(broken) => Err(StoreError { verb: "read", path: self.path.clone(), cause: Cause::Broken(broken) }),
+            None => Ok(()),
+        }
+    }
+
+    fn follow(&self, head: Option<Digest>, take: &mut dyn FnMut(&Line)) -> Result<Verdict, StoreError> {
         let (_, noted) = self.snapshot()?;
         let mut entries = self.entries()?;
         let mut found = head.is_none_or(|head| head == Digest::ZERO);
         let mut broken = None;
         while let Some(line) = entries.next() {
             match line {
-                Ok(_) => {}
+                Ok(line) => take(&line),
                 Err(StoreError { cause: Cause::Broken(fault), .. }) => broken = Some(fault),
                 Err(error) => return Err(error),
             }

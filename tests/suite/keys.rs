@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::support::{Dir, Outcome, counts, holds, lines, logfade, pipe};
 
-const REST: &str = "other = \"keep\"\n";
+pub const REST: &str = "other = \"keep\"\n";
 const NGINX: &str =
     "nginx:$remote_addr - $remote_user [$time_local] \"$request\" $status \"$http_x_forwarded_for\" $request_id \"$cookie_session\" \"$http_cookie\" \"$http_x_device\"";
 
@@ -27,7 +27,7 @@ impl Keyed {
         Self { dir }
     }
 
-    fn fleet(seed: &[u8]) -> Self {
+    pub fn fleet(seed: &[u8]) -> Self {
         let dir = Dir::new();
         let path = dir.file("seed", seed);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -53,7 +53,7 @@ impl Keyed {
         self.dir.read(&name).try_into().unwrap()
     }
 
-    fn key_file(&self, day: &str) -> std::path::PathBuf {
+    pub fn key_file(&self, day: &str) -> std::path::PathBuf {
         self.dir.at("state").join("keys").join(format!("{day}.key"))
     }
 }
@@ -82,7 +82,7 @@ fn octets(text: &str) -> Vec<u8> {
 }
 
 /// Noon of this UTC day or one near it: a day's key is there from a day before to a day after.
-fn noon(days: i64) -> Timestamp {
+pub fn noon(days: i64) -> Timestamp {
     let today = Timestamp::now().as_second().div_euclid(86_400);
     Timestamp::from_second((today + days) * 86_400 + 43_200).unwrap()
 }
@@ -91,11 +91,11 @@ fn shown(time: Timestamp, shape: &str) -> String {
     time.to_zoned(TimeZone::UTC).strftime(shape).to_string()
 }
 
-fn day(days: i64) -> String {
+pub fn day(days: i64) -> String {
     shown(noon(days), "%Y-%m-%d")
 }
 
-fn stamp(time: Timestamp) -> String {
+pub fn stamp(time: Timestamp) -> String {
     shown(time, "%d/%b/%Y:%H:%M:%S +0000")
 }
 
@@ -127,11 +127,11 @@ pub fn today(input: &[u8]) -> Vec<u8> {
     text
 }
 
-fn common(client: &str, user: &str, time: &str) -> String {
+pub fn common(client: &str, user: &str, time: &str) -> String {
     format!("{client} - {user} [{time}] \"GET / HTTP/1.1\" 200 5\n")
 }
 
-fn first(line: &[u8]) -> String {
+pub fn first(line: &[u8]) -> String {
     String::from_utf8_lossy(line.split(|byte| *byte == b' ').next().unwrap_or_default()).into_owned()
 }
 

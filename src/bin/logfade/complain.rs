@@ -51,8 +51,8 @@ pub(crate) fn exit_of(error: &StoreError) -> Exit {
     match error.cause {
         // Found in the middle of the work, not when it was set up.
         Cause::Refused { .. } if error.verb == "decode" => Exit::Io,
-        // Keys that others may know, or that were put back.
-        Cause::Refused { .. } if matches!(error.verb, "trust" | "lock") => Exit::Refused,
+        // Keys that others may know, that were put back, or that a hold keeps.
+        Cause::Refused { .. } if matches!(error.verb, "trust" | "lock" | "hold") => Exit::Refused,
         Cause::Refused { .. } => Exit::Usage,
         Cause::Broken(_) => Exit::Refused,
         Cause::Io(_) | Cause::Damaged(_) => Exit::Io,

@@ -8,7 +8,7 @@ use crate::{Outcome, config, keys as pseudonyms, show, state};
 use clap::Args as Group;
 use jiff::Timestamp;
 use logfade::retain::Keep;
-use logfade::run::expire::{ByHand, ExpireJob, ExpireReport, Fate, Standstill, by_hand, expire};
+use logfade::run::expire::{ByHand, ExpireJob, ExpireReport, Fate, KeyVerdict, Standstill, by_hand, expire, expire_keys};
 use logfade::store::clock::Reading;
 use logfade::store::{Halt, Refusal};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 A file goes only when its forms were written, read back, counted and matched, when nobody writes it, and when no hold covers it.
 After a change of the configuration the first run records its plan and deletes nothing; the next one, or --yes, carries it out.
+Pseudonym keys whose keys.keep is over are destroyed behind it, unless a hold covers their day.
 Without --yes, at most a quarter of a class's files (or 10) go in one run.
 
 Exit codes: 0 done, 1 something is overdue, 3 input or output failed, 4 refused (held, locked, clock, ledger broken).")]
@@ -58,9 +59,12 @@ pub(crate) fn run(args: &Args, typed: &Expire) -> Outcome {
         return Err(Complaint::usage("--now lies after the wall clock", "nothing is deleted for a time that has not come; leave --now out"));
     }
     let clock = || Reading::take(state::now());
+    let looked_after = pseudonyms::expiring(args, false)?;
     let (mut keys, mut places) = (None, Vec::new());
     for policy in config.classes.iter().flat_map(|class| &class.forms).filter_map(|form| if let Keep::Clean(policy) = &form.keep { Some(policy) } else { None }) {
-        if let Some(ring) = pseudonyms::ring(args, policy)? {
+        if keys.is_none()
+            && let Some(ring) = pseudonyms::ring(args, policy)?
+        {
             keys = Some(ring.source());
         }
         if let Some(atlas) = show::atlas(policy)? {
@@ -71,11 +75,12 @@ pub(crate) fn run(args: &Args, typed: &Expire) -> Outcome {
     if let (Some(file), Some(reason)) = (&typed.unproven, &typed.reason) {
         return decided(args, &job, (file, reason));
     }
-    let report = expire(job)?;
+    let mut report = expire(job)?;
+    let over = looked_after.map_or_else(Vec::new, |(store, keep)| expire_keys(&store, (now, keep), &mut report));
     if args.json {
-        say(&format!("{}\n", report_json(&report)))?;
+        say(&format!("{}\n", report_json(&report, &over)))?;
     } else if !args.quiet {
-        say(&text(&report))?;
+        say(&format!("{}{}", text(&report), pseudonyms::over_text(&over, false)))?;
     }
     complain(&report);
     Ok(exit(&report))
@@ -92,16 +97,6 @@ fn exit(report: &ExpireReport) -> Exit {
     }
 }
 
-const fn outcome(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Kept => "kept",
-        Fate::Done => "done",
-        Fate::Waits => "waits",
-        Fate::Refused(_) => "refused",
-        Fate::Failed => "failed",
-    }
-}
-
 fn standstill(report: &ExpireReport) -> Option<&'static str> {
     report.standstill.map(|standstill| match standstill {
         Standstill::NewConfiguration => "the retention part of the configuration is new: this plan is recorded, the next `logfade expire` (or --yes) carries it out",
@@ -109,18 +104,19 @@ fn standstill(report: &ExpireReport) -> Option<&'static str> {
     })
 }
 
-fn report_json(report: &ExpireReport) -> Value {
+fn report_json(report: &ExpireReport, over: &[KeyVerdict]) -> Value {
     let mut value = serde_json::to_value(&report.plan).unwrap_or_default();
     if let Some(files) = value.get_mut("files").and_then(Value::as_array_mut) {
         for (file, fate) in files.iter_mut().zip(&report.fates) {
             if let Some(file) = file.as_object_mut() {
-                file.insert("outcome".into(), json!(outcome(*fate)));
+                file.insert("outcome".into(), json!(fate.name()));
             }
         }
     }
     if let Some(whole) = value.as_object_mut() {
         whole.insert("standstill".into(), json!(standstill(report)));
         whole.insert("over_limit".into(), json!(report.over_limit));
+        whole.insert("keys".into(), pseudonyms::over_json(over, false));
         whole.insert("failures".into(), json!(report.failures.len()));
     }
     value
@@ -141,7 +137,7 @@ fn text(report: &ExpireReport) -> String {
             time(file.deadline),
             file.reason.name().to_owned(),
             actions.join(" "),
-            outcome(*fate).to_owned(),
+            fate.name().to_owned(),
         ]);
     }
     let count = |fate: Fate| report.fates.iter().filter(|found| **found == fate).count();

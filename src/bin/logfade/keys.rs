@@ -3,11 +3,12 @@
 use crate::args::Args;
 use crate::complain::Complaint;
 use crate::exit::Exit;
-use crate::show::say;
+use crate::show::{sane, say};
 use crate::state::now;
 use crate::{Outcome, config, state};
 use clap::{Args as Group, Subcommand};
 use jiff::SignedDuration;
+use logfade::run::expire::{Fate, KeyVerdict};
 use logfade::scrub::{Period, Policy};
 use logfade::store::keys::{Export, KeyMode, KeyRing, KeyState, KeyStore};
 use serde_json::json;
@@ -56,7 +57,7 @@ A further machine is better given what `logfade keys export --current` wrote: SE
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Destroy the key of a period for good; in fleet mode also every key before it
+    /// Destroy the key of a period for good; in fleet mode also every key before it. The ledger says so first; a hold forbids it
     Destroy {
         /// A UTC day (2026-11-22)
         period: Period,
@@ -107,10 +108,74 @@ fn sound(args: &Args, policy: &Policy) -> Result<Option<(KeyStore, SignedDuratio
     if !policy.is_keyed() {
         return Ok(None);
     }
+    let (store, keep) = opened(args)?;
+    store.sound()?;
+    Ok(Some((store, keep)))
+}
+
+/// The keys of the state directory, held against the ledger.
+fn opened(args: &Args) -> Result<(KeyStore, SignedDuration), Complaint> {
     let settings = Settings::load(args)?;
     let store = KeyStore::open(&state::dir(args)?, settings.mode)?;
-    store.sound()?;
-    Ok(Some((store, settings.keep)))
+    guard(&store)?;
+    Ok((store, settings.keep))
+}
+
+/// Refuses keys that the ledger knows as destroyed.
+fn guard(store: &KeyStore) -> Result<(), Complaint> {
+    let restored = store.guard(now())?;
+    let Some(last) = restored.last() else { return Ok(()) };
+    let names: Vec<String> = restored.iter().map(Period::to_string).collect();
+    let ends: Vec<String> = match store.mode() {
+        KeyMode::Local => restored.iter().map(|period| format!("`logfade keys destroy {period}`")).collect(),
+        // It takes all before it along.
+        KeyMode::Fleet => vec![format!("`logfade keys destroy {last}`")],
+    };
+    let cause = format!("the ledger says that the key of {} was destroyed, and somebody put it back: an older key or key directory was restored", names.join(", "));
+    let remedy = format!("end it again with {}, and see who restored it: pseudonyms of a destroyed key are not to be made again", ends.join(", "));
+    Err(Complaint::refused(cause, remedy))
+}
+
+/// The keys that expiry looks after, if there are any; `plan` changes nothing there.
+pub(crate) fn expiring(args: &Args, is_plan: bool) -> Result<Option<(KeyStore, SignedDuration)>, Complaint> {
+    let state = state::dir(args)?;
+    if !KeyStore::is_there(&state) {
+        return Ok(None);
+    }
+    if is_plan {
+        let settings = Settings::load(args)?;
+        return Ok(Some((KeyStore::look(&state, settings.mode)?, settings.keep)));
+    }
+    opened(args).map(Some)
+}
+
+/// What is said of keys whose time is over: the JSON of `plan`, with what became of them in `expire`.
+pub(crate) fn over_json(verdicts: &[KeyVerdict], is_plan: bool) -> serde_json::Value {
+    let row = |verdict: &KeyVerdict| {
+        let reason = if verdict.hold.is_some() { "held" } else { "expired" };
+        let actions: &[&str] = if verdict.hold.is_some() { &[] } else { &["destroy"] };
+        let mut row = json!({"period": verdict.period.to_string(), "reason": reason, "hold": verdict.hold, "actions": actions});
+        if let (false, Some(row)) = (is_plan, row.as_object_mut()) {
+            row.insert("outcome".into(), json!(verdict.fate.name()));
+        }
+        row
+    };
+    verdicts.iter().map(row).collect()
+}
+
+/// The same for people, one line for each key.
+pub(crate) fn over_text(verdicts: &[KeyVerdict], is_plan: bool) -> String {
+    let mut text = String::new();
+    for KeyVerdict { period, hold, fate } in verdicts {
+        let what = match (hold, fate) {
+            (Some(hold), _) => format!("kept by the hold {}", sane(hold)),
+            (None, Fate::Done) => "destroyed".to_owned(),
+            (None, _) if is_plan => "expired, to be destroyed".to_owned(),
+            (None, fate) => format!("expired, {}", fate.name()),
+        };
+        let _infallible = writeln!(text, "key of {period}: {what}");
+    }
+    text
 }
 
 /// Runs the verb.
@@ -119,7 +184,12 @@ pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
     let now = now();
     let Settings { mode, keep } = Settings::load(args)?;
     match &typed.action {
-        Action::List => list(args, &KeyStore::open(&state, mode)?),
+        Action::List => {
+            let store = KeyStore::open(&state, mode)?;
+            // It shows what was put back, and does nothing with it.
+            store.guard(now)?;
+            list(args, &store)
+        }
         Action::Init { fleet } => {
             let made = match (fleet, mode) {
                 (Some(_), Some(KeyMode::Local)) => return Err(Complaint::usage("the configuration says keys.mode = \"local\"", "leave --fleet out, or set keys.mode = \"fleet\"")),
@@ -127,11 +197,12 @@ pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
                 (Some(handed), _) => KeyStore::init_fleet(&state, handed, now, keep)?,
                 (None, _) => KeyStore::init_local(&state)?,
             };
+            guard(&made)?;
             init(args, &state, &made, fleet.as_deref())
         }
         Action::Export { period, output, .. } => {
             let what = period.map_or(Export::Current, Export::Period);
-            KeyStore::open(&state, mode)?.export(what, output.as_deref(), (now, keep))?;
+            opened(args)?.0.export(what, output.as_deref(), (now, keep))?;
             let Some(path) = output else { return Ok(Exit::Done) };
             let name = period.map_or_else(|| String::from("current"), |period| period.to_string());
             report(args, &json!({"exported": name, "path": path.to_string_lossy()}), &format!("{name} is in {}; whoever has it can make these pseudonyms\n", path.display()))
@@ -146,7 +217,7 @@ pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
             report(args, &json!({"period": period.to_string(), "destroyed": gone}), &text)
         }
         Action::Decrypt { addr, period } => {
-            let key = KeyStore::open(&state, mode)?.held_key(*period, now)?;
+            let key = opened(args)?.0.held_key(*period, now)?;
             let key = key.ok_or_else(|| Complaint::usage(format!("{period} has no key here"), "`logfade keys list` shows the periods; what is destroyed cannot be undone"))?;
             let plain = key.decrypt_prefix(*addr);
             report(args, &json!({"addr": addr.to_string(), "period": period.to_string(), "decrypted": plain.to_string()}), &format!("{plain}\n"))

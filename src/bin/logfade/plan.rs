@@ -4,10 +4,10 @@ use crate::args::{Args, Plan as Typed};
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::{sane, say, table};
-use crate::{Outcome, config, state};
+use crate::{Outcome, config, keys, state};
 use jiff::Timestamp;
 use logfade::retain::plan::{Action, Plan};
-use logfade::run::expire::{ExpireReport, look};
+use logfade::run::expire::{ExpireReport, look, look_at_keys};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -17,11 +17,15 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
     let now = as_of(typed.now, wall)?;
     let config = config::required(args)?;
     let ExpireReport { plan, failures, .. } = look(&config, &state::dir(args)?, (now, wall))?;
+    let over = keys::expiring(args, true)?.map_or_else(|| Ok(Vec::new()), |(store, keep)| look_at_keys(&store, (now, keep)))?;
     let done = if args.json {
-        let text = serde_json::to_string(&plan).map_err(|error| crate::complain::output(error.into()))?;
-        say(&format!("{text}\n"))?
+        let mut value = serde_json::to_value(&plan).map_err(|error| crate::complain::output(error.into()))?;
+        if let Some(whole) = value.as_object_mut() {
+            whole.insert("keys".into(), keys::over_json(&over, true));
+        }
+        say(&format!("{value}\n"))?
     } else {
-        say(&shown(&plan))?
+        say(&format!("{}{}", shown(&plan), keys::over_text(&over, true)))?
     };
     let mut stderr = std::io::stderr().lock();
     for failure in &failures {

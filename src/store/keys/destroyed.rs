@@ -34,6 +34,8 @@ pub(super) struct Destroyed {
     pub(super) through: Option<Period>,
     /// The same, where it was begun, and not noted as done.
     pub(super) begun_through: Option<Period>,
+    /// When the last destruction was begun.
+    pub(super) begun_at: Option<Timestamp>,
 }
 
 impl Destroyed {
@@ -54,6 +56,9 @@ impl Destroyed {
     fn add(&mut self, line: &[u8]) -> Option<()> {
         let line: Line = serde_json::from_slice(line).ok()?;
         let period: Period = line.period.parse().ok()?;
+        if !line.done {
+            self.begun_at = Some(line.at);
+        }
         match (line.mode, line.done) {
             (KeyMode::Local, false) => {
                 if !self.periods.contains(&period) {
