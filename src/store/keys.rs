@@ -357,7 +357,7 @@ impl KeyStore {
             let remedy = "see `logfade hold list`, and release it first: logfade hold release NAME --reason TEXT";
             return Err(refused(HELD, self.dir.path(), "a hold covers records of this key's time", remedy));
         }
-        let entries = if going.iter().any(|gone| *gone == period) || told.has(period) { going } else { vec![period] };
+        let entries = if going.contains(&period) || told.has(period) { going } else { vec![period] };
         self.end(&alone, &[period], (&told, &self.present(entries, &told)?, now))
     }
 
