@@ -52,6 +52,18 @@ fn killed_at_any_time_the_next_run_completes() {
 }
 
 #[test]
+fn killed_runs_leave_nothing_even_of_files_that_are_gone_since() {
+    let place = Place::new();
+    place.raw("sub/a.log", &combined(3));
+    fs::create_dir_all(place.dir.at("out/sub")).unwrap();
+    for folder in ["out", "out/sub"] {
+        fs::write(place.dir.at(&format!("{folder}/.logfade-0123456789abcdef.part")), b"begun").unwrap();
+    }
+    place.all(&[]).expect_code(0);
+    assert_eq!(place.outputs(), ["sub/a.log.zst"]);
+}
+
+#[test]
 fn a_signal_takes_back_what_is_begun() {
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let place = Place::new();
