@@ -17,6 +17,7 @@
 mod suite {
     pub mod addresses;
     mod agents;
+    mod aggregate;
     mod architecture;
     mod attacks;
     pub mod batch;

@@ -137,6 +137,11 @@ impl Evidence {
         })
     }
 
+    /// The raw files that went into the output at a path.
+    pub fn sources<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Scrubbed> {
+        self.scrubbed.iter().filter(move |scrubbed| scrubbed.outputs.iter().any(|output| output.path == path))
+    }
+
     /// What is known of the file that a cut left at a path.
     pub fn cut_into(&self, path: &Path) -> Option<&Split> {
         self.splits.iter().rev().find(|split| split.into == path)

@@ -5,6 +5,7 @@
 //! its own deadline. [`Config::parse`] checks everything that can be checked without looking at a file: whatever it lets
 //! through is decided.
 
+pub mod aggregate;
 pub mod class;
 pub mod config;
 pub mod evidence;

@@ -1,6 +1,8 @@
 //! The files of the classes, folded from a listing and the ledger: what stands where, of what times, and what can be done with it.
 
+use super::expire::tables::last_moment;
 use crate::format::{Format, detect};
+use crate::retain::aggregate::Table;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
@@ -120,11 +122,13 @@ impl Look<'_> {
 
     fn form_paths(&mut self, class: &Class, form: &Form) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
-        let (Some(directory), Keep::Clean(_), false) = (form.directory(), &form.keep, form.seal) else { return paths };
+        let (Some(directory), Keep::Clean(_) | Keep::Aggregate { .. }, false) = (form.directory(), &form.keep, form.seal) else { return paths };
+        let tables = matches!(form.keep, Keep::Aggregate { .. });
         let of_form = |path: &Path| match (self.known.output(path), self.known.cut_into(path)) {
             (Some((scrubbed, output)), _) => scrubbed.class.as_deref() == Some(&class.name) && output.form == form.name,
             (None, Some(split)) => split.class == class.name && split.form == form.name,
             // The ledger was lost: the name still says what it is.
+            (None, None) if tables => file_name(path).is_some_and(|name| Table::day_of(name).is_some()),
             (None, None) => is_own_name(path),
         };
         let mut found = BTreeSet::new();
@@ -205,6 +209,11 @@ impl Look<'_> {
                 false
             }
         };
+        if let Some(last) = file_name(path).filter(|_| matches!(form.keep, Keep::Aggregate { .. })).and_then(|name| last_moment(class, name)) {
+            item.found.span = Some((last, last));
+            item.found.state = if quiet { State::Quiet } else { State::InUse };
+            return Some(item);
+        }
         let known = if form.name == class.raw.name { None } else { self.known.output(path).map(|(scrubbed, _)| (scrubbed.oldest, scrubbed.newest)) };
         if let Some((Some(oldest), Some(newest))) = known {
             item.found.span = Some((oldest, newest));
@@ -253,7 +262,9 @@ impl Look<'_> {
                 Need::Nothing => {}
                 Need::Impossible => return Forms::Missing,
                 Need::File if survey.lines == 0 || made.iter().any(|output| output.form == form.name) => {}
-                Need::File => state = Forms::ToMake,
+                // Those of later days are looked for when they are due.
+                Need::Tables if survey.lines == 0 || made.iter().any(|output| output.form == form.name) => {}
+                Need::File | Need::Tables => state = Forms::ToMake,
             }
         }
         state
@@ -280,7 +291,7 @@ impl Look<'_> {
         for scrubbed in self.known.standing() {
             let Some(class) = scrubbed.class.as_deref().and_then(|name| self.config.class(name)) else { continue };
             let stands = identities.contains(&scrubbed.identity) || digests.contains(&scrubbed.digest) || scrubbed.content.is_some_and(|content| digests.contains(&content));
-            let announced = self.known.open().iter().any(|open| open.digest == scrubbed.digest);
+            let announced = self.known.open().iter().any(|open| open.digest == scrubbed.digest) || gone.iter().any(|item| item.found.path == scrubbed.path);
             if stands || announced || scrubbed.path.exists() && items.iter().any(|item| item.found.path == scrubbed.path && item.survey.is_none()) {
                 continue;
             }
@@ -306,6 +317,8 @@ impl Look<'_> {
 pub(super) enum Need {
     /// A file that reads back.
     File,
+    /// A table of each day.
+    Tables,
     /// Nothing: the class says that its word is enough.
     Nothing,
     /// Something that is not made here.
@@ -317,8 +330,13 @@ pub(super) fn required(class: &Class, form: &Form) -> Need {
     match (&form.keep, &form.output) {
         (Keep::Clean(_), Some(Output::Directory(_))) if !form.seal => Need::File,
         (Keep::Clean(_), Some(Output::Stdout | Output::Http(_))) if class.unproven => Need::Nothing,
+        (Keep::Aggregate { .. }, Some(Output::Directory(_))) if !form.seal => Need::Tables,
         (Keep::Clean(_) | Keep::Raw | Keep::Aggregate { .. }, _) => Need::Impossible,
     }
+}
+
+fn file_name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
 }
 
 /// `STEM.OLDEST--NEWEST.DIGEST8.zst`.

@@ -2,6 +2,7 @@
 
 mod deeds;
 mod pseudonyms;
+pub(super) mod tables;
 
 use super::catalog::{Item, Look, directories};
 use crate::retain::Config;

@@ -1,6 +1,6 @@
 //! The only folder that opens files: raw bytes come in through [`source`], clean bytes go out through [`sink`].
 //!
-//! What leaves it are verbs that take a [`crate::scrub::Clean`], or the quarantine's own buffer; none takes raw bytes.
+//! What leaves it are verbs that take a [`crate::scrub::Clean`], a finished table of counts, or the quarantine's own buffer; none takes raw bytes.
 
 pub mod archive;
 pub mod clock;
@@ -19,9 +19,11 @@ mod shelf;
 pub mod sink;
 pub mod source;
 mod stock;
+mod tables;
 pub mod walk;
 
 pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
+pub use tables::TableOf;
 
 use crate::retain::ledger::chain::Broken;
 use std::fmt;

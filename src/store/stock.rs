@@ -28,7 +28,7 @@ const LOCK: &str = "expire.lock";
 
 /// Files of classes, opened, read, turned into forms, cut and deleted. One at a time for a state directory.
 pub struct Store {
-    shelf: Shelf<Disk>,
+    pub(super) shelf: Shelf<Disk>,
     _lock: Option<Lock>,
 }
 
@@ -43,10 +43,10 @@ impl Drop for Lock {
 }
 
 /// A directory held open.
-pub struct Place(Arc<Folder<Disk>>);
+pub struct Place(pub(super) Arc<Folder<Disk>>);
 
 /// A regular file with one name, held open.
-pub struct Raw(Held<Disk>);
+pub struct Raw(pub(super) Held<Disk>);
 
 /// A file that may go: every form of it stands, nobody writes it. Only the store makes one; it cannot be copied, and the
 /// deletion consumes it.

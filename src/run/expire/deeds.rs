@@ -19,11 +19,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Everything a deed needs besides the file.
-struct Scene<'a, 'j> {
-    job: ExpireJob<'j>,
-    store: &'a Store,
+pub(super) struct Scene<'a, 'j> {
+    pub(super) job: ExpireJob<'j>,
+    pub(super) store: &'a Store,
+    /// What the catalog found when this run began.
+    pub(super) items: &'a [Item],
     nets: &'a HeldNets,
-    reading: &'a Reading,
+    pub(super) reading: &'a Reading,
     holds: BTreeMap<String, Hold>,
     watch: RefCell<HoldWatch>,
     /// For reading times.
@@ -40,7 +42,7 @@ pub(super) fn carry_out(
     let mut left = limits(&job, report);
     let mut total = job.limit;
     let watch = RefCell::new(HoldWatch::new(job.state));
-    let mut scene = Scene { job, store, nets, reading, holds: BTreeMap::new(), watch, policy };
+    let mut scene = Scene { job, store, items, nets, reading, holds: BTreeMap::new(), watch, policy };
     for item in items {
         let Some(verdict) = report.plan.files.iter().position(|file| file.path == item.found.path) else { continue };
         let Some(file) = report.plan.files.get(verdict).filter(|file| !file.actions.is_empty()).cloned() else { continue };
@@ -125,7 +127,11 @@ impl Scene<'_, '_> {
             self.store.quiet(&raw, self.reading.wall)?;
             self.scrub(class, item, &raw, chronicle)?;
         }
-        let needed: Vec<&str> = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File)).map(|form| form.name.as_str()).collect();
+        if is_raw {
+            // Also where the plan saw one: a day may lack one of its files.
+            self.tables(class, item, &raw, chronicle)?;
+        }
+        let needed: Vec<&str> = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File | Need::Tables)).map(|form| form.name.as_str()).collect();
         let why = Why { class: &file.class, form: &file.form, required: &needed, deadline: file.deadline, by_hand: None };
         let proven = self.store.prove(raw, why, (chronicle.known(), self.reading.wall))?;
         let boundary = class.boundary(form, self.job.now);
@@ -146,8 +152,13 @@ impl Scene<'_, '_> {
         Ok(())
     }
 
+    /// Whether a hold on a whole class, of whatever time, is open.
+    pub(super) fn is_held(&self, class: &str) -> bool {
+        !self.covering(class, (Timestamp::MIN, Timestamp::MAX), false).is_empty()
+    }
+
     /// Asked directly in front of a deletion.
-    fn is_open(&self, deletion: &Deletion) -> bool {
+    pub(super) fn is_open(&self, deletion: &Deletion) -> bool {
         !self.is_astray() && !self.held_meanwhile(deletion)
     }
 
@@ -187,6 +198,9 @@ impl Scene<'_, '_> {
                 places.push((form, policy, self.store.place(directory, Path::new(""))?));
             }
         }
+        if places.is_empty() {
+            return Ok(());
+        }
         let mut forms = Vec::new();
         for (form, policy, place) in &places {
             let places = self.job.places.iter().find(|(of, _)| Arc::ptr_eq(of, policy)).map(|(_, places)| places.clone());
@@ -215,7 +229,7 @@ impl Scene<'_, '_> {
 }
 
 /// Who may read the files of a form.
-fn access(form: &Kept) -> Result<Access, Halt> {
+pub(super) fn access(form: &Kept) -> Result<Access, Halt> {
     let lookup = |names: &str, wanted: &Option<String>| match wanted {
         None => Ok(None),
         Some(name) => account(names, name).map(Some).ok_or_else(|| {

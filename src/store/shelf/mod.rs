@@ -11,6 +11,7 @@ mod proof;
 mod recover;
 mod sieve;
 mod stamps;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub(in crate::store) use form::Order;
 pub(in crate::store) use held::{Folder, Held};
 pub(in crate::store) use proof::{Claim, Sound};
 pub(in crate::store) use stamps::Stamps;
+pub(in crate::store) use table::Tabling;
 
 pub use cut::Parts;
 pub use draft::Access;

@@ -72,7 +72,7 @@ impl<F: Files> Shelf<F> {
     }
 
     /// Whether a form is there with the bytes that the ledger knows, or went by this program's own hand.
-    fn stands(&self, output: &Output, known: &Evidence) -> bool {
+    pub(in crate::store) fn stands(&self, output: &Output, known: &Evidence) -> bool {
         let gone = known.deletion(output.digest).is_some() || known.splits_of(output.digest, output.digest).next().is_some();
         gone || self.is_there(&output.path, output.bytes, output.digest)
     }
