@@ -97,8 +97,8 @@ pub struct Sink {
     path: PathBuf,
     /// A file of our own: several writers may append to it.
     shared: bool,
-    /// The file ends in the middle of a line, from an input that did: the next line begins on a line of its own.
-    heal: bool,
+    /// Lines as they are: one that begins where an earlier input ended in the middle of a line gets a line of its own.
+    plain: bool,
     /// Bytes that the file has taken.
     written: u64,
 }
@@ -125,7 +125,7 @@ impl Sink {
     /// A file: made with mode 0640 if it is not there, else appended to. Refuses one that is compressed in another way.
     pub fn append(path: &Path, compress: Compress) -> Result<Self, StoreError> {
         let file = open_append(path, 0o640)?;
-        let (codec, whole) = ends(&file).map_err(StoreError::io("read", path))?;
+        let codec = codec_of(&file).map_err(StoreError::io("read", path))?;
         let expected = match compress {
             Compress::None => Codec::Plain,
             Compress::Gzip(_) => Codec::Gzip,
@@ -134,7 +134,7 @@ impl Sink {
         if codec.is_some_and(|codec| codec != expected) {
             return Err(refused(path, "the file is compressed in another way than what would be appended", "name another file, or choose the same --compress"));
         }
-        Self::checked(file, path, true, compress == Compress::None && !whole)
+        Self::checked(file, path, true, compress == Compress::None)
     }
 
     /// Whether it is a file to which others may append.
@@ -153,14 +153,14 @@ impl Sink {
     }
 
     /// Refuses a file that is the input as well.
-    fn checked(file: File, path: &Path, shared: bool, heal: bool) -> Result<Self, StoreError> {
+    fn checked(file: File, path: &Path, shared: bool, plain: bool) -> Result<Self, StoreError> {
         if let (Ok(output), Ok(input)) = (file.metadata(), rustix::fs::fstat(io::stdin()))
             && output.is_file()
             && (output.dev(), output.ino()) == (input.st_dev, input.st_ino)
         {
             return Err(refused(path, "the output is the input", "name another file; a raw log is never overwritten"));
         }
-        Ok(Self { file, path: path.to_owned(), shared, heal, written: 0 })
+        Ok(Self { file, path: path.to_owned(), shared, plain, written: 0 })
     }
 
     /// Writes plain clean lines.
@@ -182,7 +182,11 @@ impl Sink {
         let result = if self.shared {
             flock(&self.file, FlockOperation::LockExclusive).map_err(io::Error::from).and_then(|()| {
                 let before = self.file.metadata().ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
-                let healed = if std::mem::take(&mut self.heal) { self.file.write_all(b"\n") } else { Ok(()) };
+                // Only under the lock does the end stand still: another writer's line may be half there before.
+                let healed = match before {
+                    Some(len) if self.plain && !ends_whole(&self.file, len)? => self.file.write_all(b"\n"),
+                    Some(_) | None => Ok(()),
+                };
                 let written = healed.and_then(|()| self.file.write_all(bytes));
                 // Half a line or half a frame would spoil what is appended later.
                 if let (Err(_), Some(len)) = (&written, before) {
@@ -238,17 +242,22 @@ fn identity(file: &File) -> Option<(u64, u64)> {
     file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// How a file is compressed, unless it is empty or no regular file, and whether it ends with a line's end.
-fn ends(file: &File) -> io::Result<(Option<Codec>, bool)> {
-    let len = file.metadata().map(|meta| if meta.is_file() { meta.len() } else { 0 })?;
-    if len == 0 {
-        return Ok((None, true));
+/// How a file is compressed, unless it is empty or no regular file.
+fn codec_of(file: &File) -> io::Result<Option<Codec>> {
+    if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
+        return Ok(None);
     }
     let mut head = [0; 6];
     let count = file.read_at(&mut head, 0)?;
-    let mut last = [0];
-    file.read_exact_at(&mut last, len - 1)?;
-    Ok((Some(Codec::sniff(head.get(..count).unwrap_or_default())), last == *b"\n"))
+    Ok(Some(Codec::sniff(head.get(..count).unwrap_or_default())))
+}
+
+/// Whether a file of this many bytes ends with a line's end.
+fn ends_whole(file: &File, len: u64) -> io::Result<bool> {
+    let Some(last) = len.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
 }
 
 fn refused(path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
