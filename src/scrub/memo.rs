@@ -78,15 +78,11 @@ struct Set {
 }
 
 impl Set {
-    /// The newest place with this tag. All are compared before one is chosen, as nobody could guess which one it will be.
+    /// The newest place with this tag. All are compared at once, as nobody could guess which one it will be.
     #[inline]
     fn at(&self, tag: u32) -> Option<u32> {
-        let (mut at, mut found) = (0, false);
-        for (kept, place) in self.tags.iter().zip(&self.at).rev() {
-            at = if *kept == tag { *place } else { at };
-            found |= *kept == tag;
-        }
-        found.then_some(at)
+        let same = self.tags.map(|kept| if kept == tag { 0xff } else { 0_u8 });
+        self.at.get(u64::from_le_bytes(same).trailing_zeros() as usize / 8).copied()
     }
 }
 

@@ -24,6 +24,7 @@ mod splice;
 mod time;
 mod token;
 mod tools;
+mod tracking;
 mod url;
 mod watch;
 

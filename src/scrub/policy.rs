@@ -2,6 +2,7 @@
 
 use super::action::{Action, Names, Simple};
 use super::address::Nets;
+use super::tracking;
 use crate::diagnostic::Diagnostic;
 use crate::format::{FIELDS, Field};
 use std::collections::BTreeMap;
@@ -232,6 +233,7 @@ impl Reader<'_> {
 
     fn names(&self, field: Field, table: &DeTable<'_>, span: Range<usize>) -> Result<Names, Fault> {
         let mut names = BTreeMap::new();
+        let mut sets = BTreeMap::new();
         let (mut default, mut domain) = (None, None);
         for (key, value) in table {
             let simple = match key.get_ref().as_ref() {
@@ -257,9 +259,24 @@ impl Reader<'_> {
                 word => return Err(self.fault(key.span(), format!("unknown key `{word}`"), "no such list", "use default, keep, hash, drop or domain")),
             };
             for name in self.strings(value)? {
-                if names.insert(name.get_ref().to_lowercase(), simple).is_some() {
+                let list = if name.get_ref().starts_with('@') { &mut sets } else { &mut names };
+                if list.insert(name.get_ref().to_lowercase(), simple).is_some() {
                     return Err(self.fault(name.span(), format!("`{}` is decided twice", name.get_ref()), "stands in two lists", "leave it in one of them"));
                 }
+                if name.get_ref().starts_with('@') && (field != Field::Query || !name.get_ref().eq_ignore_ascii_case(tracking::NAME)) {
+                    return Err(self.fault(
+                        name.span(),
+                        format!("{} has no set `{}`", field.name(), name.get_ref()),
+                        "no such set",
+                        "query has the set \"@tracking\"; other names do not begin with @",
+                    ));
+                }
+            }
+        }
+        // What a list says of one name counts for more than what it says of a set.
+        for simple in sets.into_values() {
+            for name in tracking::names() {
+                names.entry(name).or_insert(simple);
             }
         }
         let default =
@@ -344,6 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn a_set_is_all_of_its_names_but_those_that_are_decided_alone() {
+        let policy = Policy::parse("p", "p.toml", "query = { default = \"keep\", drop = [\"@tracking\"], keep = [\"utm_source\"] }\nother = \"drop\"").unwrap();
+        let Action::Named(query) = policy.action(Field::Query) else { panic!("by name") };
+        let decided = |name: &str| query.decide(name.as_bytes());
+        assert_eq!((decided("fbclid"), decided("ScCid"), decided("utm_medium")), (Simple::Drop, Simple::Drop, Simple::Drop));
+        assert_eq!((decided("utm_source"), decided("page"), decided("@tracking")), (Simple::Keep, Simple::Keep, Simple::Keep));
+    }
+
+    #[test]
     fn faults_show_their_place_and_a_remedy() {
         let table = [
             ("client_addr = \"trunc\"\nother = \"drop\"", "`trunc` is no action of client_addr", "p.toml:1:15"),
@@ -364,6 +390,9 @@ mod tests {
             ("asn = \"add\"\nother = \"drop\"", "needs a database of places", "p.toml:1:7"),
             ("geoip = []\nother = \"drop\"", "names no file", "p.toml:1:9"),
             ("geoip = 5\nother = \"drop\"", "list of strings", "p.toml:1:9"),
+            ("query = { default = \"keep\", drop = [\"@ads\"] }\nother = \"drop\"", "has no set `@ads`", "p.toml:1:37"),
+            ("cookie = { default = \"keep\", drop = [\"@tracking\"] }\nother = \"drop\"", "has no set", "p.toml:1:38"),
+            ("query = { default = \"keep\", drop = [\"@tracking\"], hash = [\"@Tracking\"] }\nother = \"drop\"", "p.toml:1", "decided twice"),
             ("time = 5\nother = \"drop\"", "cannot be a", "p.toml:1:8"),
         ];
         for (text, words, place) in table {

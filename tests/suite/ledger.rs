@@ -128,7 +128,8 @@ fn a_kill_in_the_middle_of_an_append_heals() {
     assert_eq!((code, &report["entries"]), (Some(0), &Value::from(last)));
     // What a power failure can leave of an append.
     let whole = dir.read("state/ledger.jsonl");
-    let torn = [&whole[..], &whole[..whole.len() / 3 % 200 + 1]].concat();
+    let entry = whole.iter().position(|byte| *byte == b'\n').unwrap();
+    let torn = [&whole[..], &whole[..whole.len() / 3 % (entry - 1) + 1]].concat();
     dir.file("state/ledger.jsonl", torn.trim_ascii_end());
     assert_eq!(verify(&state, &[]).0, Some(0), "it never was an entry");
     assert_eq!(add(&state, "again"), last + 1);

@@ -277,3 +277,17 @@ fn tomcats_escapes_do_not_end_a_field() {
         }
     }
 }
+
+#[test]
+fn the_set_of_tracking_parameters_is_the_published_one() {
+    let Some(corpora) = corpora() else { return };
+    let list = std::fs::read_to_string(corpora.join("lists/tracking_query_params.csv")).unwrap();
+    let published: Vec<&str> = list.lines().skip(1).filter_map(|row| row.split(',').next()).map(str::trim).filter(|name| !name.is_empty()).collect();
+    assert!(published.len() > 100);
+    let dir = Dir::new();
+    let path = policy(&dir, "query = { default = \"keep\", drop = [\"@tracking\"], keep = [\"mc_cid\"] }");
+    let query: Vec<String> = published.iter().map(|name| format!("{name}=7")).collect();
+    let input = format!("203.0.113.9 - - [10/Oct/2023:13:55:36 +0000] \"GET /a?page=1&{}&lang=sv HTTP/1.1\" 200 5\n", query.join("&"));
+    let outcome = pipe(&["--format", "common", "--policy", &path], input.as_bytes());
+    assert_eq!(outcome.stdout_text(), "203.0.113.9 - - [10/Oct/2023:13:55:36 +0000] \"GET /a?page=1&mc_cid=7&lang=sv HTTP/1.1\" 200 5\n");
+}
