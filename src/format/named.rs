@@ -42,52 +42,80 @@ struct Data {
     format: Vec<Entry>,
 }
 
-/// Names and descriptions, without compiling anything.
+/// All of them; each is read and compiled when it is asked for, as most runs need one.
 pub struct Named {
-    entries: Vec<Entry>,
-    compiled: Vec<OnceLock<Option<Arc<Format>>>>,
+    places: Vec<Place>,
 }
+
+/// One format's part of the data file.
+struct Place {
+    name: &'static str,
+    text: &'static str,
+    entry: OnceLock<Option<Entry>>,
+    compiled: OnceLock<Option<Arc<Format>>>,
+}
+
+const HEAD: &str = "[[format]]\n";
+const DATA: &str = include_str!("named.toml");
 
 /// All named formats in the order in which they are preferred.
 pub fn named() -> &'static Named {
     static NAMED: OnceLock<Named> = OnceLock::new();
     NAMED.get_or_init(|| {
-        // A fault in the data is a fault of the build; the tests of this module compile every entry.
-        let entries = toml::from_str::<Data>(include_str!("named.toml")).map(|data| data.format).unwrap_or_default();
-        let compiled = entries.iter().map(|_| OnceLock::new()).collect();
-        Named { entries, compiled }
+        let starts: Vec<usize> = DATA.match_indices(HEAD).map(|(at, _)| at).filter(|at| DATA.get(..*at).is_some_and(|before| before.ends_with('\n'))).collect();
+        let ends = starts.iter().skip(1).copied().chain([DATA.len()]);
+        let part = |(start, end)| {
+            let text = DATA.get(start..end)?;
+            Some(Place { name: name_of(text)?, text, entry: OnceLock::new(), compiled: OnceLock::new() })
+        };
+        Named { places: starts.iter().copied().zip(ends).filter_map(part).collect() }
     })
+}
+
+/// The name that an entry begins with.
+fn name_of(text: &str) -> Option<&str> {
+    text.strip_prefix(HEAD)?.lines().next()?.strip_prefix("name")?.trim_start().strip_prefix('=')?.trim().strip_prefix('"')?.strip_suffix('"')
+}
+
+impl Place {
+    /// The entry. A fault in the data is a fault of the build; the tests of this module read and compile every entry.
+    fn entry(&self) -> Option<&Entry> {
+        self.entry.get_or_init(|| toml::from_str::<Data>(self.text).ok().and_then(|data| data.format.into_iter().next())).as_ref()
+    }
+
+    fn format(&self, named: &Named) -> Option<Arc<Format>> {
+        self.compiled.get_or_init(|| compile(self.entry()?, named).ok().map(Arc::new)).clone()
+    }
 }
 
 impl Named {
     /// Every name, including those that a line cannot tell from another.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.name.as_str())
+        self.places.iter().map(|place| place.name)
     }
 
     /// Name, description and example of each.
     pub fn describe(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.entries.iter().map(|entry| (entry.name.as_str(), entry.about.as_str(), entry.example.as_str()))
+        self.places.iter().filter_map(|place| place.entry()).map(|entry| (entry.name.as_str(), entry.about.as_str(), entry.example.as_str()))
     }
 
     /// The format of that name.
     pub fn find(&self, name: &str) -> Option<Arc<Format>> {
-        self.at(self.entries.iter().position(|entry| entry.name == name)?)
+        self.place(name)?.format(self)
     }
 
     /// All formats that differ in layout, in order.
     pub fn all(&self) -> impl Iterator<Item = Arc<Format>> {
-        (0..self.entries.len()).filter_map(|index| self.at(index))
+        self.places.iter().filter_map(|place| place.format(self))
     }
 
     /// Formats that a line cannot tell from this one.
     pub fn equals(&self, name: &str) -> &[String] {
-        self.entries.iter().find(|entry| entry.name == name).map_or(&[], |entry| &entry.same_as)
+        self.place(name).and_then(Place::entry).map_or(&[], |entry| &entry.same_as)
     }
 
-    fn at(&self, index: usize) -> Option<Arc<Format>> {
-        let entry = self.entries.get(index)?;
-        self.compiled.get(index)?.get_or_init(|| compile(entry, &self.entries).ok().map(Arc::new)).clone()
+    fn place(&self, name: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.name == name)
     }
 }
 
@@ -95,14 +123,14 @@ fn fields(map: &BTreeMap<String, String>) -> Result<Vec<(String, Field)>, String
     map.iter().map(|(key, field)| Field::named(field).map(|field| (key.clone(), field)).ok_or_else(|| format!("{key}: no field {field}"))).collect()
 }
 
-fn compile(entry: &Entry, entries: &[Entry]) -> Result<Format, String> {
+fn compile(entry: &Entry, named: &Named) -> Result<Format, String> {
     let mut slots: Vec<Slot> = envelope::slots();
     let shape = match entry.kind.as_str() {
         "nginx-error" => Shape::NginxError(ErrorSlots::compile(&mut slots)),
         "apache-error" => Shape::ApacheError(ErrorSlots::compile(&mut slots)),
         _ if !entry.json.is_empty() => Shape::Json(Tree::compile(&fields(&entry.json)?, &entry.require, &mut slots)),
         _ if !entry.like.is_empty() => {
-            let like = entries.iter().find(|known| known.name == entry.like).ok_or_else(|| format!("{}: no entry {}", entry.name, entry.like))?;
+            let like = named.place(&entry.like).and_then(Place::entry).ok_or_else(|| format!("{}: no entry {}", entry.name, entry.like))?;
             Shape::W3c(Names::compile(&fields(&like.w3c)?, &entry.default, &mut slots))
         }
         _ if !entry.w3c.is_empty() => Shape::W3c(Names::compile(&fields(&entry.w3c)?, &entry.default, &mut slots)),
@@ -126,10 +154,13 @@ mod tests {
 
     #[test]
     fn every_entry_compiles_and_splits_its_example() {
-        assert!(toml::from_str::<Data>(include_str!("named.toml")).is_ok());
-        assert!(named().entries.len() > 40);
-        for entry in &named().entries {
-            let format = match compile(entry, &named().entries) {
+        let whole = toml::from_str::<Data>(DATA).unwrap().format;
+        assert!(whole.len() > 40);
+        assert!(whole.iter().map(|entry| entry.name.as_str()).eq(named().names()));
+        for place in &named().places {
+            let entry = place.entry().unwrap_or_else(|| panic!("{} cannot be read alone", place.name));
+            assert_eq!(entry.name, place.name);
+            let format = match compile(entry, named()) {
                 Ok(format) => format,
                 Err(fault) => panic!("{fault}"),
             };

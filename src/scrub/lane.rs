@@ -10,7 +10,7 @@ use super::memo::Kept;
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use crate::format::{Field, Format, Text, time};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 /// The acts of the values that the lane works on; the others have to stay as they are.
 pub(super) struct Lane {
@@ -55,33 +55,39 @@ impl Lane {
         (!keyed && !changes).then_some(lane)
     }
 
-    /// Writes the clean line, with its end; false if the line is not the lane's, and then nothing is written.
+    /// Writes the clean line of the record that `block` begins with, and says how wide that is with its end; nothing is written
+    /// if it is not the lane's.
     #[inline]
-    pub(super) fn line(&self, line: &[u8], whole: &[u8], tools: &mut Tools, (clean, tally): (&mut Clean, &mut Tally)) -> bool {
-        let start = clean.len();
+    pub(super) fn line(&self, block: &[u8], max: usize, tools: &mut Tools, (clean, tally): (&mut Clean, &mut Tally)) -> Option<usize> {
         let masked = tally.masked;
-        let mut copy = Copy { line, from: 0, tools, clean, tally };
-        let done = match self.values(&mut copy) {
-            Some(()) => whole.get(copy.from..).map(|rest| clean.put(rest)).is_some(),
-            None => false,
-        };
-        if !done {
-            clean.rewind(start);
+        let mut copy = Copy { line: block, from: 0, at: 0, tools, tally };
+        let width = self.values(&mut copy).filter(|end| *end <= max).and_then(|end| {
+            let width = match block.get(end) {
+                Some(b'\n') => end + 1,
+                Some(_) => return None,
+                None => end,
+            };
+            copy.run(width)?;
+            clean.put(copy.tools.room.get(..copy.at)?);
+            Some(width)
+        });
+        if width.is_none() {
             tally.masked = masked;
         }
-        done
+        width
     }
 
+    /// Where the line ends. No search goes beyond it: each stops at a line's end as well.
     #[inline]
-    fn values(&self, copy: &mut Copy<'_>) -> Option<()> {
+    fn values(&self, copy: &mut Copy<'_>) -> Option<usize> {
         let line = copy.line;
         let address = match dotted(line).filter(|_| self.last_octet) {
             Some((third, end)) => {
-                copy.replace(third, end, b"0");
+                copy.replace(third, end, b"0")?;
                 end
             }
             None => {
-                let end = memchr(b' ', line)?;
+                let end = memchr2(b' ', b'\n', line).filter(|end| line.get(*end) == Some(&b' '))?;
                 copy.apply(&self.address, 0, end, Text::Bare)?;
                 end
             }
@@ -129,13 +135,13 @@ impl Lane {
     }
 
     /// Path, query and protocol; where the quote behind them is.
-    #[inline]
+    #[inline(always)]
     fn target(&self, copy: &mut Copy<'_>, path: usize) -> Option<usize> {
         let line = copy.line;
         let rest = line.get(path..)?;
-        let stop = memchr2(b'?', b'"', rest)?;
+        let stop = memchr3(b'?', b'"', b'\n', rest)?;
         let asked = rest.get(stop) == Some(&b'?');
-        let quote = path + stop + if asked { memchr(b'"', rest.get(stop..)?)? } else { 0 };
+        let quote = path + stop + if asked { memchr2(b'"', b'\n', rest.get(stop..)?)? } else { 0 };
         let protocol = quote.checked_sub(9)?;
         let end = if asked { path + stop } else { protocol };
         match line.get(protocol..)? {
@@ -156,13 +162,13 @@ impl Lane {
             }
         }
         if asked {
-            copy.replace(end, protocol, b"");
+            copy.replace(end, protocol, b"")?;
         }
         Some(quote)
     }
 
     /// The referrer; where the quote behind it is.
-    #[inline]
+    #[inline(always)]
     fn referrer(&self, copy: &mut Copy<'_>, start: usize) -> Option<usize> {
         let line = copy.line;
         let rest = line.get(start..)?;
@@ -172,13 +178,13 @@ impl Lane {
         // Most visitors come from the site itself.
         if !copy.tools.origin.is_empty() && rest.starts_with(&copy.tools.origin) {
             let behind = start + copy.tools.origin.len();
-            let end = behind + memchr(b'"', line.get(behind..)?)?;
-            copy.replace(behind, end, b"");
+            let end = behind + quote(line.get(behind..)?)?;
+            copy.replace(behind, end, b"")?;
             return Some(end);
         }
         // An origin ends with the first slash behind its scheme.
         let front = match rest.get(8..).filter(|_| matches!(self.referrer, Act::Origin)) {
-            Some(behind) => memchr2(b'/', b'"', behind).filter(|at| behind.get(*at) == Some(&b'/')).and_then(|at| rest.get(..at + 9)),
+            Some(behind) => memchr3(b'/', b'"', b'\n', behind).filter(|at| behind.get(*at) == Some(&b'/')).and_then(|at| rest.get(..at + 9)),
             None => None,
         };
         if let Some(front) = front
@@ -189,11 +195,11 @@ impl Lane {
                 copy.tools.origin.extend_from_slice(front);
             }
             let behind = start + front.len();
-            let end = behind + memchr(b'"', line.get(behind..)?)?;
-            copy.replace(behind, end, b"");
+            let end = behind + quote(line.get(behind..)?)?;
+            copy.replace(behind, end, b"")?;
             return Some(end);
         }
-        let end = start + memchr(b'"', rest)?;
+        let end = start + quote(rest)?;
         let edit = copy.apply(&self.referrer, start, end, Text::Quoted)?;
         if edit == Edit::Piece
             && let Some(front) = front.filter(|front| start + front.len() <= end)
@@ -207,27 +213,31 @@ impl Lane {
         Some(end)
     }
 
-    /// The agent, which ends the line with its quote.
-    #[inline]
-    fn agent(&self, copy: &mut Copy<'_>, start: usize) -> Option<()> {
-        let end = copy.line.len().checked_sub(1)?;
-        let (value, quote) = copy.line.get(start..)?.split_at_checked(end.checked_sub(start)?)?;
-        if quote != b"\"" {
-            return None;
-        }
+    /// The agent, which ends the line with its quote; where the line's end is.
+    #[inline(always)]
+    fn agent(&self, copy: &mut Copy<'_>, start: usize) -> Option<usize> {
+        let rest = copy.line.get(start..)?;
+        let value = rest.get(..quote(rest)?)?;
+        let end = start + value.len();
         let family = matches!(self.agent, Act::Family);
         if family && copy.recalled(Kept::Agent, value, start).is_some() {
-            return Some(());
+            return Some(end + 1);
         }
-        if memchr(b'"', value).is_some() || value.last() == Some(&b'\\') {
+        if value.last() == Some(&b'\\') {
             return None;
         }
         let edit = copy.apply(&self.agent, start, end, Text::Quoted)?;
         if family && edit == Edit::Piece {
             copy.tools.remember(Kept::Agent, value, edit);
         }
-        Some(())
+        Some(end + 1)
     }
+}
+
+/// Where the quote is that ends a value; `None` if the line ends before.
+#[inline]
+fn quote(rest: &[u8]) -> Option<usize> {
+    memchr2(b'"', b'\n', rest).filter(|at| rest.get(*at) == Some(&b'"'))
 }
 
 /// A line on its way: what stays is copied in runs as long as they can be.
@@ -235,30 +245,49 @@ struct Copy<'a> {
     line: &'a [u8],
     /// Where the run begins that has not been written yet.
     from: usize,
+    /// Bytes of [`Tools::room`] that are written.
+    at: usize,
     tools: &'a mut Tools,
-    clean: &'a mut Clean,
     tally: &'a mut Tally,
 }
 
 impl Copy<'_> {
+    /// Writes the run that ends at `to`. More is copied than stays where that is cheaper than to look at how much it is.
+    #[inline(always)]
+    fn run(&mut self, to: usize) -> Option<()> {
+        let len = to.checked_sub(self.from)?;
+        let (room, run) = (self.tools.room.get_mut(self.at..)?, self.line.get(self.from..)?);
+        match (room.first_chunk_mut::<128>(), run.first_chunk::<128>()) {
+            (Some(room), Some(run)) if len <= 32 => room.first_chunk_mut::<32>().zip(run.first_chunk::<32>()).map(|(room, run)| *room = *run)?,
+            (Some(room), Some(run)) if len <= 128 => *room = *run,
+            _ => room.get_mut(..len)?.copy_from_slice(run.get(..len)?),
+        }
+        self.at += len;
+        self.from = to;
+        Some(())
+    }
+
     /// Writes `with` in the place of `start..end`.
-    #[inline]
-    fn replace(&mut self, start: usize, end: usize, with: &[u8]) {
-        if let Some(run) = self.line.get(self.from..start) {
-            self.clean.put(run);
-            self.clean.put(with);
+    #[inline(always)]
+    fn replace(&mut self, start: usize, end: usize, with: &[u8]) -> Option<()> {
+        // Nothing, where the value in front of it already took it along.
+        if self.from <= start {
+            self.run(start)?;
+            self.at = put(&mut *self.tools.room, self.at, with)?;
             self.from = end;
         }
+        Some(())
     }
 
     /// Writes what is kept for the value at `start` in its place, if anything is.
-    #[inline]
+    #[inline(always)]
     fn recalled(&mut self, kept: Kept, value: &[u8], start: usize) -> Option<()> {
-        let result = self.tools.memos.recall(kept, value)?;
+        self.run(start)?;
+        let Tools { memos, room, .. } = &mut *self.tools;
+        let result = memos.recall(kept, value)?;
         // Nothing is kept for what is written as it came.
         if !result.is_empty() {
-            self.clean.put(self.line.get(self.from..start)?);
-            self.clean.put(result);
+            self.at = put(&mut **room, self.at, result)?;
             self.from = start + value.len();
         }
         Some(())
@@ -273,32 +302,39 @@ impl Copy<'_> {
 
     /// Writes what became of the value at `start`.
     fn write(&mut self, edit: Edit, start: usize, bytes: &[u8]) -> Option<()> {
-        let run = self.line.get(self.from..start)?;
+        if edit == Edit::Same {
+            return Some(());
+        }
+        self.run(start)?;
+        let Tools { piece, hits, room, .. } = &mut *self.tools;
+        let mut at = self.at;
         match edit {
-            Edit::Same => return Some(()),
-            Edit::Gone => {
-                self.clean.put(run);
-                self.clean.put(b"-");
-            }
-            Edit::Piece => {
-                self.clean.put(run);
-                self.clean.put(&self.tools.piece);
-            }
+            Edit::Same => {}
+            Edit::Gone => at = put(&mut **room, at, b"-")?,
+            Edit::Piece => at = put(&mut **room, at, piece)?,
             Edit::Masked => {
-                self.tally.masked += self.tools.hits.len() as u64;
-                self.clean.put(run);
-                let mut at = 0;
-                for hit in &self.tools.hits {
-                    self.clean.put(bytes.get(at..hit.start)?);
-                    self.clean.put(b"-");
-                    at = hit.end;
+                self.tally.masked += hits.len() as u64;
+                let mut from = 0;
+                for hit in &*hits {
+                    at = put(&mut **room, at, bytes.get(from..hit.start)?)?;
+                    at = put(&mut **room, at, b"-")?;
+                    from = hit.end;
                 }
-                self.clean.put(bytes.get(at..)?);
+                at = put(&mut **room, at, bytes.get(from..)?)?;
             }
         }
+        self.at = at;
         self.from = start + bytes.len();
         Some(())
     }
+}
+
+/// Writes the bytes at a place of the room; what is behind them.
+#[inline]
+fn put(room: &mut [u8], at: usize, bytes: &[u8]) -> Option<usize> {
+    let end = at + bytes.len();
+    room.get_mut(at..end)?.copy_from_slice(bytes);
+    Some(end)
 }
 
 /// A path without marks that end it or hide one.

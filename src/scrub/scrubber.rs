@@ -136,6 +136,18 @@ impl Scrubber {
     pub fn block(&mut self, block: &[u8], clean: &mut Clean, quarantine: &mut Quarantined, tally: &mut Tally) {
         let mut rest = block;
         while !rest.is_empty() {
+            if let Some(width) = self.lane.as_ref().and_then(|lane| lane.line(rest, self.max_line, &mut self.tools, (&mut *clean, &mut *tally))) {
+                let (line, after) = rest.split_at(width);
+                tally.read += 1;
+                tally.clean += 1;
+                tally.written += 1;
+                if self.moments {
+                    self.moment = lane::stamp(line).and_then(|stamp| self.watch.read(stamp)).or(self.moment);
+                    tally.seen(self.moment);
+                }
+                rest = after;
+                continue;
+            }
             let width = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (line, after) = rest.split_at(width);
             self.line(line, clean, quarantine, tally);
@@ -166,15 +178,6 @@ impl Scrubber {
             return;
         }
         let start = clean.len();
-        if line.len() <= self.max_line && self.lane.as_ref().is_some_and(|lane| lane.line(line, whole, &mut self.tools, (&mut *clean, &mut *tally))) {
-            tally.clean += 1;
-            tally.written += 1;
-            if self.moments {
-                self.moment = lane::stamp(line).and_then(|stamp| self.watch.read(stamp)).or(self.moment);
-                tally.seen(self.moment);
-            }
-            return;
-        }
         self.tools.turn(None);
         match self.scrub(line, clean, tally) {
             Ok(()) => {

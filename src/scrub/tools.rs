@@ -55,6 +55,8 @@ pub(crate) struct Tools {
     decoded: Vec<u8>,
     agents: Agents,
     pub memos: Memos,
+    /// Where the lane puts a line together.
+    pub room: Box<[u8; 4096]>,
     /// The origin that the lane wrote last as it came, up to and with its slash.
     pub origin: Vec<u8>,
     residual: Residual,
@@ -91,6 +93,7 @@ impl Tools {
             decoded: Vec::new(),
             agents: Agents::new(),
             memos: Memos::default(),
+            room: Box::new([0; 4096]),
             origin: Vec::new(),
             residual: Residual::default(),
             tokens: Tokens::default(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes that one block holds unless a line is longer.
-pub const BLOCK: usize = 512 * 1024;
+pub const BLOCK: usize = 256 * 1024;
 
 /// The largest window that a zstd stream may ask for, as a power of two: 128 MiB.
 const WINDOW_LOG: u32 = 27;
