@@ -15,6 +15,7 @@
 )]
 
 mod suite {
+    mod ack;
     pub mod addresses;
     mod agents;
     mod aggregate;
@@ -47,6 +48,7 @@ mod suite {
     mod retention;
     mod risk;
     pub mod samples;
+    mod stall;
     pub mod support;
     mod vectors;
     mod verify;

@@ -2,6 +2,7 @@
 
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
+use crate::store::confirm::Confirm;
 use crate::store::keys::KeyRing;
 use crate::store::places::Atlas;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame, Quarantine, Sink, file_at};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// Bytes of the sample that `auto` looks at.
 const SAMPLE: usize = 1024 * 1024;
@@ -47,6 +49,16 @@ pub enum Target {
     Dated(PathBuf, jiff::Timestamp),
 }
 
+/// How clean lines get there.
+pub struct Delivery {
+    /// Where they go.
+    pub target: Target,
+    /// How long an output that takes nothing is waited for; `None`: without end.
+    pub patience: Option<Duration>,
+    /// Whom to tell that lines are on disk.
+    pub confirm: Option<Confirm>,
+}
+
 /// What was done.
 #[derive(Debug, Default)]
 pub struct PipeReport {
@@ -65,21 +77,35 @@ pub struct PipeReport {
 }
 
 /// Runs to the end of the source, or to the first error; what was read before it is written.
-pub fn pipe(job: PipeJob, mut source: Source, target: Target) -> PipeReport {
+pub fn pipe(job: PipeJob, mut source: Source, delivery: Delivery) -> PipeReport {
+    let Delivery { target, patience, mut confirm } = delivery;
     let mut report = PipeReport::default();
     let mut first = Block::default();
     let capacity = if job.format.is_none() { SAMPLE } else { BLOCK };
     let filled = source.fill(&mut first, capacity);
     let Start { mut settings, name, alone } = start(&job, first.as_bytes());
-    let threads = if alone { 1 } else { job.threads };
+    // Whoever waits for confirmations hands over one line at a time: there is nothing to share out.
+    let threads = if alone || confirm.is_some() { 1 } else { job.threads };
     report.format = name;
     settings.moments = matches!(target, Target::Dated(..));
     let known = if settings.moments { first_moment(&settings, first.as_bytes()) } else { None };
     let mut input = Input { source: &mut source, first: Some((first, filled)) };
     let compress = job.compress;
     let keys = job.keys;
-    let output =
-        |sink, quarantine| Out { sink, quarantine, encoder: None, frame: Frame::default(), held: Clean::default(), lines: 0, sent: Sent::default(), compress, keys: keys.clone() };
+    let mut output = |sink: Sink, quarantine| Out {
+        sink: sink.with_patience(patience),
+        quarantine,
+        encoder: None,
+        frame: Frame::default(),
+        held: Clean::default(),
+        lines: 0,
+        sent: Sent::default(),
+        compress,
+        keys: keys.clone(),
+        patience,
+        confirm: confirm.take(),
+        unconfirmed: 0,
+    };
     let ended = match target {
         Target::One(sink) if threads > 1 => many(&mut input, output(sink, job.quarantine), &settings, threads, &mut report.tally),
         Target::One(sink) => one(&mut input, output(sink, job.quarantine), &settings, &mut report.tally),
@@ -189,13 +215,33 @@ struct Out {
     sent: Sent,
     compress: Compress,
     keys: Option<Arc<KeyRing>>,
+    patience: Option<Duration>,
+    confirm: Option<Confirm>,
+    /// Lines that were read and not yet confirmed.
+    unconfirmed: u64,
 }
 
 impl Out {
     /// Ends the output.
     fn finish(mut self, ended: Result<(), StoreError>) -> Ended {
         self.sent.bytes += self.sink.written();
-        (self.sent, ended.and(self.sink.finish().map(drop)))
+        self.sent.lines -= self.sink.lost().min(self.sent.lines);
+        let (written, lost) = (self.sink.written(), self.sink.lost());
+        let finished = self.sink.finish().map(|receipt| {
+            self.sent.bytes += receipt.bytes - written;
+            self.sent.lines += lost - receipt.lost;
+        });
+        (self.sent, ended.and(finished))
+    }
+
+    /// Confirms what was read, once it is on disk.
+    fn confirm(&mut self) -> Result<(), StoreError> {
+        let Some(confirm) = self.confirm.as_mut().filter(|_| self.unconfirmed > 0) else { return Ok(()) };
+        if let Some(quarantine) = &mut self.quarantine {
+            quarantine.sync()?;
+        }
+        self.sink.sync()?;
+        confirm.lines(std::mem::take(&mut self.unconfirmed))
     }
 
     /// Keys that should be there and are not end the run: what was written since is cut, not raw.
@@ -214,8 +260,10 @@ impl Out {
     /// Goes on in another file.
     fn reopen(&mut self, path: &Path) -> Result<(), StoreError> {
         let next = open(path, self.compress, self.quarantine.as_ref())?;
-        let last = std::mem::replace(&mut self.sink, next);
-        self.sent.bytes += last.finish()?.bytes;
+        let last = std::mem::replace(&mut self.sink, next.with_patience(self.patience));
+        let receipt = last.finish()?;
+        self.sent.bytes += receipt.bytes;
+        self.sent.lines -= receipt.lost.min(self.sent.lines);
         Ok(())
     }
 
@@ -233,7 +281,7 @@ impl Out {
                 self.held.end_line();
             }
             encoder.encode(&self.held, &mut self.frame)?;
-            self.sink.write_frame(&self.frame)?;
+            self.sink.write_frame(&self.frame, self.lines)?;
         }
         self.sent.lines += std::mem::take(&mut self.lines);
         self.held.clear();
@@ -248,16 +296,18 @@ fn one(input: &mut Input<'_>, mut out: Out, settings: &Settings, tally: &mut Tal
     let mut rejected = Quarantined::default();
     let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
-        let before = tally.written;
+        let (before, read) = (tally.written, tally.read);
         scrubber.refresh();
         scrubber.block(block.as_bytes(), &mut out.held, &mut rejected, tally);
         if let Ok(Filled::TooLong) = filled {
             scrubber.too_long(&mut out.held, tally);
         }
         out.lines += tally.written - before;
+        out.unconfirmed += tally.read - read;
         out.quarantine(&mut rejected)?;
         if out.compress == Compress::None || out.held.as_bytes().len() >= FRAME || !matches!(filled, Ok(Filled::Block | Filled::TooLong)) {
             out.flush()?;
+            out.confirm()?;
         }
         if let Err(error) = out.check_keys() {
             out.flush()?;
@@ -302,6 +352,7 @@ fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, sta
     let mut name = file_at(pattern, start);
     let mut step = |out: &mut Out| -> Result<bool, StoreError> {
         let filled = input.fill(&mut block, BLOCK);
+        let read = tally.read;
         scrubber.refresh();
         for line in block.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             let mut clean = Clean::default();
@@ -322,6 +373,8 @@ fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, sta
         }
         out.quarantine(&mut rejected)?;
         out.flush()?;
+        out.unconfirmed += tally.read - read;
+        out.confirm()?;
         out.check_keys()?;
         Ok(filled? == Filled::End)
     };
@@ -431,7 +484,7 @@ fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tal
         if out.compress == Compress::None {
             out.sink.write(&parcel.clean)?
         } else {
-            out.sink.write_frame(&parcel.frame)?
+            out.sink.write_frame(&parcel.frame, parcel.tally.written)?
         }
         out.sent.lines += parcel.tally.written;
         out.quarantine(&mut parcel.rejected)?;

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod clock;
+pub mod confirm;
 mod digest;
 pub mod draft;
 mod files;

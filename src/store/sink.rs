@@ -1,14 +1,19 @@
 //! Clean bytes out: encoded in independent frames, appended under a lock.
 
+mod stall;
+
+use super::confirm::Confirm;
 use super::source::Codec;
-use super::{Cause, StoreError};
+use super::{Cause, StoreError, sync_directory};
 use crate::scrub::{Clean, Quarantined};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use stall::Stall;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Clean bytes that one compressed frame holds, unless the input pauses.
 pub const FRAME: usize = 1024 * 1024;
@@ -101,6 +106,10 @@ pub struct Sink {
     plain: bool,
     /// Bytes that the file has taken.
     written: u64,
+    /// The patience with it; without one it is waited for without end.
+    stall: Option<Stall>,
+    /// Its name is on disk.
+    named: bool,
 }
 
 /// What a sink has written.
@@ -108,6 +117,8 @@ pub struct Sink {
 pub struct Receipt {
     /// Bytes after compression.
     pub bytes: u64,
+    /// Lines that it did not take in time.
+    pub lost: u64,
 }
 
 impl Sink {
@@ -160,17 +171,66 @@ impl Sink {
         {
             return Err(refused(path, "the output is the input", "name another file; a raw log is never overwritten"));
         }
-        Ok(Self { file, path: path.to_owned(), shared, plain, written: 0 })
+        Ok(Self { file, path: path.to_owned(), shared, plain, written: 0, stall: None, named: false })
+    }
+
+    /// Waits for the output only so long; what it does not take then is left out and counted.
+    pub fn with_patience(mut self, patience: Option<Duration>) -> Self {
+        self.stall = patience.map(Stall::new);
+        self
+    }
+
+    /// Whether the output is where lines are confirmed.
+    pub fn is_confirmation(&self, confirm: &Confirm) -> bool {
+        confirm.is(&self.file)
     }
 
     /// Writes plain clean lines.
     pub fn write(&mut self, clean: &Clean) -> Result<(), StoreError> {
-        self.put(clean.as_bytes())
+        if self.stall.is_some() { self.put_in_time(clean.as_bytes(), None) } else { self.put(clean.as_bytes()) }
     }
 
-    /// Writes an encoded frame.
-    pub fn write_frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
-        self.put(&frame.bytes)
+    /// Writes an encoded frame of so many lines.
+    pub fn write_frame(&mut self, frame: &Frame, lines: u64) -> Result<(), StoreError> {
+        if self.stall.is_some() { self.put_in_time(&frame.bytes, Some(lines)) } else { self.put(&frame.bytes) }
+    }
+
+    /// Writes plain lines, or a frame of so many, unless the output stalls.
+    fn put_in_time(&mut self, bytes: &[u8], frame: Option<u64>) -> Result<(), StoreError> {
+        let Some(stall) = self.stall.as_mut().filter(|_| !bytes.is_empty()) else { return Ok(()) };
+        let failed = StoreError::io("write", &self.path);
+        let regular = self.shared && self.file.metadata().is_ok_and(|meta| meta.is_file());
+        if regular {
+            // A file takes everything at once, but another writer may keep the lock.
+            if stall.lock(&self.file).map_err(failed)? {
+                return self.put(bytes);
+            }
+            stall.leave_out(frame.unwrap_or_else(|| memchr::memchr_iter(b'\n', bytes).count() as u64));
+            return Ok(());
+        }
+        let put = match frame {
+            Some(lines) => stall.unit(&mut self.file, bytes, lines),
+            None => stall.lines(&mut self.file, bytes),
+        };
+        self.written += stall.take_written();
+        put.map_err(failed)
+    }
+
+    /// Makes what was written durable, the name of the file too.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        if !self.shared {
+            return Ok(());
+        }
+        match self.file.sync_data() {
+            // A device such as /dev/null: there is nothing to sync.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(()),
+            synced => synced.map_err(StoreError::io("sync", &self.path))?,
+        }
+        if !self.named {
+            sync_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.named = true;
+        }
+        Ok(())
     }
 
     /// Whole lines or a whole frame under a lock, so that two may append to one file.
@@ -203,15 +263,20 @@ impl Sink {
     }
 
     /// Ends the output and says what was written. Files are synced.
-    pub fn finish(self) -> Result<Receipt, StoreError> {
-        if self.shared {
-            match self.file.sync_data() {
-                // A device such as /dev/null: there is nothing to sync.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-                synced => synced.map_err(StoreError::io("sync", &self.path))?,
-            }
+    pub fn finish(mut self) -> Result<Receipt, StoreError> {
+        self.named = true;
+        if let Some(stall) = &mut self.stall {
+            let settled = stall.settle(&mut self.file);
+            self.written += stall.take_written();
+            settled.map_err(StoreError::io("write", &self.path))?;
         }
-        Ok(Receipt { bytes: self.written })
+        self.sync()?;
+        Ok(Receipt { bytes: self.written, lost: self.lost() })
+    }
+
+    /// Lines that the output did not take in time.
+    pub fn lost(&self) -> u64 {
+        self.stall.as_ref().map_or(0, Stall::lost)
     }
 }
 
@@ -235,6 +300,11 @@ impl Quarantine {
     /// Writes rejected lines.
     pub fn write(&mut self, lines: &Quarantined) -> Result<(), StoreError> {
         self.file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
+    }
+
+    /// Makes what was written durable.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(StoreError::io("sync", &self.path))
     }
 }
 

@@ -11,6 +11,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use logfade::store::sink::Compress;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Takes web-server access logs from raw to gone.
 #[derive(Debug, Parser)]
@@ -139,7 +140,9 @@ pub(crate) struct Rules {
   zcat old.log.gz | logfade pipe --format combined --policy strict --compress zstd -o clean.log.zst
   logfade pipe --format 'nginx:$remote_addr [$time_local] \"$request\" $status' < my.log
   logfade keys init && logfade pipe --policy keyed.toml < access.log > clean.log
-  logfade pipe --on-reject quarantine --quarantine odd.log --max-rejects 0.1% < access.log")]
+  logfade pipe --on-reject quarantine --quarantine odd.log --max-rejects 0.1% < access.log
+  logfade pipe --stall 5s < access.fifo | slow-reader        drops and counts rather than hold the server up
+  logfade pipe --ack -q --format combined -o clean.log       as the binary of rsyslog's omprog")]
 pub(crate) struct Pipe {
     #[command(flatten)]
     pub(crate) rules: Rules,
@@ -167,6 +170,12 @@ pub(crate) struct Pipe {
     /// Longest line in bytes; a longer one is rejected
     #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(64..=64 * 1024 * 1024))]
     pub(crate) max_line: u32,
+    /// Wait for an output that takes nothing only so long, then drop lines and count them as lost
+    #[arg(long, value_name = "DURATION", value_parser = stall)]
+    pub(crate) stall: Option<Duration>,
+    /// Confirm each line that is on disk with OK on stdout: rsyslog's omprog with confirmMessages="on"; needs -o
+    #[arg(long, conflicts_with = "stall")]
+    pub(crate) ack: bool,
 }
 
 /// Layout of the output.
@@ -214,6 +223,12 @@ pub(crate) fn limit(text: &str) -> Result<Limit, String> {
         Some(percent) => percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).map(Limit::Percent).ok_or_else(fault),
         None => text.parse().ok().map(Limit::Lines).ok_or_else(fault),
     }
+}
+
+fn stall(text: &str) -> Result<Duration, String> {
+    let fault = || "write a time such as 500ms, 5s or \"1 minute\"".to_owned();
+    let duration: jiff::SignedDuration = text.parse().ok().ok_or_else(fault)?;
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(fault)
 }
 
 pub(crate) fn compress(text: &str) -> Result<Compress, String> {

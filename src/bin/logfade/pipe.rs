@@ -4,8 +4,9 @@ use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::{Outcome, config, keys, report, show};
-use logfade::run::pipe::{PipeJob, Target, open, pipe};
+use logfade::run::pipe::{Delivery, PipeJob, Target, open, pipe};
 use logfade::scrub;
+use logfade::store::confirm::Confirm;
 use logfade::store::sink::{Quarantine, Sink, is_pattern};
 use logfade::store::source::{Source, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -19,6 +20,9 @@ use std::time::Instant;
 /// Runs the filter.
 pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let started = Instant::now();
+    if typed.ack && typed.output_file.is_none() {
+        return Err(Complaint::usage("--ack needs standard output for confirmations", "name the file of clean lines with -o FILE"));
+    }
     // A configuration at fault must not be taken for none.
     config::load(args)?;
     let format = show::format(&typed.rules.format)?;
@@ -49,10 +53,20 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
             Target::One(sink)
         }
     };
+    let mut confirm = if typed.ack { Some(Confirm::stdout()?) } else { None };
+    if let (Some(confirm), Target::One(sink)) = (&confirm, &target)
+        && sink.is_confirmation(confirm)
+    {
+        return Err(Complaint::usage("clean lines and confirmations would go to the same place", "name another file with -o: with --ack, standard output is for confirmations"));
+    }
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get().min(2));
     let max_line = typed.max_line as usize;
     let stop = Stop::default();
     let (wake, signal) = signals(&stop)?;
+    // Nobody hands a line over before this, and the source waits for the first.
+    if let Some(confirm) = &mut confirm {
+        confirm.ready()?;
+    }
     let source = Source::stdin(&stop, Some(wake), max_line)?;
     let job = PipeJob {
         format,
@@ -73,7 +87,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         keys: ring,
         places,
     };
-    let mut done = pipe(job, source, target);
+    let mut done = pipe(job, source, Delivery { target, patience: typed.stall, confirm });
     let error = done.error.take().filter(|error| !error.is_broken_pipe());
     let took = started.elapsed();
     let mut stderr = std::io::stderr().lock();
@@ -89,6 +103,9 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
             stderr,
             "warning: no format was recognised, so nothing but times, methods and status codes was kept\nname the format with --format; `logfade explain` shows what it makes of your log"
         ));
+    }
+    if done.lost > 0 && typed.stall.is_some() && !args.quiet && !args.json {
+        drop(writeln!(stderr, "warning: the output did not take {} lines in time\nlet it read faster, or give it longer with --stall", done.lost));
     }
     let complaint = error.map(Complaint::from);
     if let Some(complaint) = &complaint {
