@@ -30,6 +30,7 @@ mod suite {
     mod expire;
     pub mod families;
     mod formats;
+    mod full_disk;
     mod identity;
     pub mod keys;
     mod keys_ledger;
@@ -43,6 +44,7 @@ mod suite {
     mod places;
     mod plan;
     mod policy;
+    mod races;
     mod readme;
     mod register;
     mod retention;

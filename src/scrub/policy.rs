@@ -392,7 +392,7 @@ mod tests {
             ("geoip = 5\nother = \"drop\"", "list of strings", "p.toml:1:9"),
             ("query = { default = \"keep\", drop = [\"@ads\"] }\nother = \"drop\"", "has no set `@ads`", "p.toml:1:37"),
             ("cookie = { default = \"keep\", drop = [\"@tracking\"] }\nother = \"drop\"", "has no set", "p.toml:1:38"),
-            ("query = { default = \"keep\", drop = [\"@tracking\"], hash = [\"@Tracking\"] }\nother = \"drop\"", "p.toml:1", "decided twice"),
+            ("query = { default = \"keep\", drop = [\"@tracking\"], keep = [\"@Tracking\"] }\nother = \"drop\"", "decided twice", "p.toml:1"),
             ("time = 5\nother = \"drop\"", "cannot be a", "p.toml:1:8"),
         ];
         for (text, words, place) in table {

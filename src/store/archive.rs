@@ -267,3 +267,87 @@ impl Archive {
         Ok(tap.hasher.clone().finish())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// The decoded content, if the end is proven.
+    fn proven(path: &Path, reading: &Reading) -> Option<Vec<u8>> {
+        let mut archive = Archive::open(path, reading).ok()?;
+        let (mut block, mut content) = (Block::default(), Vec::new());
+        loop {
+            let more = archive.block(&mut block).ok()?;
+            content.extend_from_slice(block.as_bytes());
+            if !more {
+                return archive.finish().ok().map(|_| content);
+            }
+        }
+    }
+
+    /// Numbers that nobody can compress away, the same in each run.
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*state ^ (*state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 16
+    }
+
+    fn lines(bytes: usize) -> Vec<u8> {
+        let (mut text, mut state) = (Vec::new(), 7);
+        while text.len() < bytes {
+            text.extend_from_slice(b"203.0.113.9 - - [10/Oct/2000:13:55:36 +0000] \"GET /");
+            text.extend((0..120).map(|_| b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[next(&mut state) as usize % 64]));
+            text.extend_from_slice(b" HTTP/1.1\" 200 5\n");
+        }
+        text
+    }
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        gzip.write_all(content).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    fn zstd(content: &[u8]) -> Vec<u8> {
+        let mut zstd = zstd::bulk::Compressor::new(3).unwrap();
+        zstd.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true)).unwrap();
+        zstd.compress(content).unwrap()
+    }
+
+    #[test]
+    fn an_archive_cut_anywhere_or_with_one_wrong_bit_is_never_proven_with_other_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let content = lines(132 * 1024);
+        let reading = Reading { key: LedgerKey::existing(dir.path()).unwrap(), stop: Stop::default(), meter: Arc::default(), max_line: 1 << 20 };
+        let (front, back) = content.split_at(content.len() / 2);
+        let two = |half: &dyn Fn(&[u8]) -> Vec<u8>| [half(front), half(back)].concat();
+        std::thread::scope(|scope| {
+            let last = [gzip(back).len(), zstd(back).len()];
+            for (name, packed, last) in [("gz", gzip(&content), 0), ("zst", zstd(&content), 0), ("members.gz", two(&gzip), last[0]), ("frames.zst", two(&zstd), last[1])] {
+                let (content, reading, path) = (&content, &reading, dir.path().join(name));
+                scope.spawn(move || {
+                    assert!(packed.len() > 64 * 1024, "{} bytes", packed.len());
+                    std::fs::write(&path, &packed).unwrap();
+                    assert_eq!(proven(&path, reading).as_deref(), Some(&content[..]));
+                    let file = File::options().write(true).open(&path).unwrap();
+                    // A cut between two members leaves an archive that is whole: only its digest, kept in the ledger, tells.
+                    let every = if cfg!(debug_assertions) || last > 0 { 61 } else { 1 };
+                    let whole = (1..packed.len()).rev().filter(|len| (len % every == 0 || *len == packed.len() - last)).filter(|len| {
+                        file.set_len(*len as u64).unwrap();
+                        proven(&path, reading).is_some()
+                    });
+                    assert_eq!(whole.count(), usize::from(last > 0), "{name}");
+                    file.write_all_at(&packed, 0).unwrap();
+                    let mut state = 11;
+                    for _ in 0..2_500 {
+                        let (at, bit) = (next(&mut state) as usize % packed.len(), next(&mut state) % 8);
+                        file.write_all_at(&[packed[at] ^ (1 << bit)], at as u64).unwrap();
+                        let read = proven(&path, reading);
+                        assert!(read.is_none() || read.as_deref() == Some(&content[..]), "{name}: bit {bit} of byte {at}");
+                        file.write_all_at(&packed[at..=at], at as u64).unwrap();
+                    }
+                });
+            }
+        });
+    }
+}

@@ -19,17 +19,17 @@ fn config(text: &str) -> Config {
     Config::parse("test.toml", text, outside).unwrap_or_else(|fault| panic!("{}", fault.render(false)))
 }
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn line(id: u32, moment: Timestamp) -> String {
+pub fn line(id: u32, moment: Timestamp) -> String {
     let time = moment.strftime("%d/%b/%Y:%H:%M:%S +0000");
     format!("203.0.113.{} - - [{time}] \"GET /item/r{id}r HTTP/1.1\" 200 512 \"-\" \"curl/8.0\"\n", id % 250)
 }
 
 /// How often each record stands in the files of a directory.
-fn records(directory: &Path) -> BTreeMap<u32, u32> {
+pub fn records(directory: &Path) -> BTreeMap<u32, u32> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file() && path.extension().is_none_or(|end| end != "toml")) {
         let text = decoded(&fs::read(&entry).unwrap());
