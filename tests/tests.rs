@@ -51,6 +51,7 @@ mod suite {
     mod risk;
     pub mod samples;
     mod stall;
+    mod subject;
     pub mod support;
     mod vectors;
     mod verify;

@@ -200,7 +200,12 @@ pub enum Quiescence {
     },
 }
 
-/// A straddling file that was cut at its deadline.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A file that was cut: at its deadline, or at a person's request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The class.
@@ -219,6 +224,9 @@ pub struct Split {
     pub content: Option<Keyed>,
     /// Records older than this went.
     pub cut: Timestamp,
+    /// What went were a person's records instead, of whatever time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub erased: bool,
     /// Lines that went.
     pub expired: u64,
     /// Lines that stay.

@@ -99,7 +99,7 @@ impl Look<'_> {
         items
     }
 
-    fn raw_paths(&mut self, class: &Class) -> BTreeSet<PathBuf> {
+    pub(super) fn raw_paths(&mut self, class: &Class) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
         match &class.source {
             Origin::Raw(globs) => {
@@ -120,7 +120,7 @@ impl Look<'_> {
         paths
     }
 
-    fn form_paths(&mut self, class: &Class, form: &Form) -> BTreeSet<PathBuf> {
+    pub(super) fn form_paths(&mut self, class: &Class, form: &Form) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
         let (Some(directory), Keep::Clean(_) | Keep::Aggregate { .. }, false) = (form.directory(), &form.keep, form.seal) else { return paths };
         let tables = matches!(form.keep, Keep::Aggregate { .. });

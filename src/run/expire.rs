@@ -1,6 +1,6 @@
 //! `plan` and `expire`: what is due goes, by the plan that both show, in front of a clock that can be believed.
 
-mod deeds;
+pub(super) mod deeds;
 mod pseudonyms;
 pub(super) mod tables;
 
@@ -118,7 +118,7 @@ fn catalog(config: &Config, (store, known): (&Store, &Evidence), (surveys, wall)
 }
 
 /// A policy for reading times: what it does with the rest is thrown away.
-fn strict() -> Result<Arc<Policy>, StoreError> {
+pub(super) fn strict() -> Result<Arc<Policy>, StoreError> {
     let cause = || Cause::Refused { why: "the built-in policy cannot be read", remedy: "install logfade again" };
     Policy::built_in("strict").map(Arc::new).ok_or_else(|| StoreError { verb: "read", path: "strict".into(), cause: cause() })
 }
@@ -203,7 +203,7 @@ fn recover(job: &ExpireJob<'_>, store: &Store, chronicle: &mut Chronicle, failur
 }
 
 /// Opens an incident unless it is open.
-fn open_incident(chronicle: &mut Chronicle, what: Fault, (class, path): (Option<&str>, Option<&Path>), note: Option<&str>) -> Result<(), StoreError> {
+pub(super) fn open_incident(chronicle: &mut Chronicle, what: Fault, (class, path): (Option<&str>, Option<&Path>), note: Option<&str>) -> Result<(), StoreError> {
     if chronicle.known().incidents().open_about(what, class, path).is_some() {
         return Ok(());
     }

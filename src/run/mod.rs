@@ -5,4 +5,5 @@ mod catalog;
 pub mod expire;
 pub mod pipe;
 pub mod risk;
+pub mod subject;
 pub mod verify;

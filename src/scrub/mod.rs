@@ -21,6 +21,7 @@ mod residual;
 mod scrubber;
 mod selection;
 mod splice;
+mod subject;
 mod time;
 mod token;
 mod tools;
@@ -37,6 +38,7 @@ pub(crate) use pseudonym::Ratchet;
 pub use pseudonym::{KeySource, NoPeriod, Period, PeriodKey};
 pub use scrubber::{OnReject, Output, Scrubber, Settings};
 pub use selection::{Condition, Selection};
+pub use subject::{Identifier, Seeker, Value, Whose};
 
 /// Family, system and device class of a user agent, for tests against the data set's own cases.
 #[doc(hidden)]

@@ -304,6 +304,23 @@ impl KeyStore {
         Ok(self.held_bytes(period, now)?.map(|bytes| PeriodKey::from_bytes(&bytes)))
     }
 
+    /// Every key that is here, of the newest 1,100 days at most. Nothing is made.
+    pub fn held(&self, now: Timestamp) -> Result<Vec<(Period, PeriodKey)>, StoreError> {
+        let periods: Vec<Period> = match self.mode {
+            KeyMode::Local => self.files()?.into_iter().collect(),
+            KeyMode::Fleet => {
+                let last = Period::of(now).day().unwrap_or_default();
+                let first = self.state()?.day().max(last.saturating_sub(1100));
+                (first..=last.saturating_add(1)).map(Period::from_day).collect()
+            }
+        };
+        let mut held = Vec::new();
+        for period in periods {
+            held.extend(self.held_key(period, now)?.map(|key| (period, key)));
+        }
+        Ok(held)
+    }
+
     fn held_bytes(&self, period: Period, now: Timestamp) -> Result<Option<Zeroizing<[u8; 32]>>, StoreError> {
         let _alone = self.dir.lock()?;
         // A chain has a key for every day to come; none of them is anybody's yet.

@@ -148,6 +148,8 @@ pub struct Cutting<'a> {
     pub settings: &'a Settings,
     /// Records older than this are due; for the ledger.
     pub at: Timestamp,
+    /// A person asked for it.
+    pub erased: bool,
     /// Whether a record, whose time is this, stays.
     pub stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
     /// Who may read what stays; the file's own owner and mode if there is none.
@@ -324,6 +326,12 @@ impl Store {
         self.shelf.source(&raw.0, max_line).map(|(source, ..)| source)
     }
 
+    /// Looks at every line of a file, decoded, and the time of its record. Of a damaged file the lines in front of the damage come
+    /// first; false says that a line was too long to be looked at.
+    pub fn each_line(&self, raw: &Raw, settings: &Settings, each: &mut dyn FnMut(&[u8], Timestamp)) -> Result<bool, Halt> {
+        self.shelf.each_line(&raw.0, settings, each)
+    }
+
     /// Reads a whole file: digests, lines, and the times of its oldest and newest record.
     pub fn survey(&self, raw: &Raw, settings: &Settings) -> Result<Survey, Halt> {
         self.shelf.survey(&raw.0, settings)
@@ -357,8 +365,8 @@ impl Store {
 
     /// Cuts a file: what stays is in another file and in the ledger before this one goes.
     pub fn split(&self, proven: Proven, cutting: Cutting<'_>, gate: &mut dyn FnMut(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Parts, Halt> {
-        let Cutting { settings, at, stays, access } = cutting;
-        self.shelf.split(proven.0, Cut { settings, at, stays, access }, gate, chronicle)
+        let Cutting { settings, at, erased, stays, access } = cutting;
+        self.shelf.split(proven.0, Cut { settings, at, erased, stays, access }, gate, chronicle)
     }
 
     /// Puts a directory in order after a crash.

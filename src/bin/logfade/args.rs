@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::incident::Incident;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
+use crate::subject::Subject;
 use crate::verify::Verify;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use logfade::store::sink::Compress;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// The record of processing (GDPR Art. 30), from the configuration
     Register(Register),
+    /// A person's records: find, export, erase (GDPR Art. 15 and 17)
+    Subject(Subject),
     /// The manual page (roff)
     Man,
     /// Completions for a shell

@@ -18,6 +18,7 @@ mod report;
 mod risk;
 mod show;
 mod state;
+mod subject;
 mod verify;
 
 use args::{Args, Command};
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Keys(ref typed)) => keys::run(&args, typed),
         Some(Command::Plan(ref typed)) => plan::run(&args, typed),
         Some(Command::Register(ref typed)) => register::run(&args, typed),
+        Some(Command::Subject(ref typed)) => subject::run(&args, typed),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),

@@ -1,7 +1,7 @@
 //! What the ledger says about output names and raw files, and what follows from it for a file.
 
 use super::{Shop, lock, refused};
-use crate::retain::ledger::{Entry, Identity, Scrubbed};
+use crate::retain::ledger::{Entry, Identity, Keyed, Output, Scrubbed, Split};
 use crate::store::StoreError;
 use crate::store::archive::{digest, look};
 use crate::store::draft::{Ground, digest_at};
@@ -15,6 +15,11 @@ use std::sync::Arc;
 pub(super) struct Catalog {
     by_output: HashMap<PathBuf, Arc<Scrubbed>>,
     by_file: HashMap<(u64, u64), Vec<Arc<Scrubbed>>>,
+    by_digest: HashMap<Keyed, Vec<Arc<Scrubbed>>>,
+    /// What cuts left, by which file it is.
+    left: HashMap<Identity, Split>,
+    /// The same, by what was cut.
+    cut: HashMap<Keyed, Split>,
 }
 
 /// What is to be done with a file.
@@ -35,7 +40,11 @@ impl Catalog {
                 Entry::Deleted(gone) => {
                     catalog.by_output.remove(&gone.path);
                 }
-                Entry::Plan(_) | Entry::Deleting(_) | Entry::Split(_) | Entry::Hold(_) | Entry::Release(_) | Entry::Key(_) | Entry::Subject(_) | Entry::Incident(_) => {}
+                Entry::Split(split) => {
+                    catalog.cut.insert(split.digest, split.clone());
+                    catalog.left.insert(split.into_identity, split);
+                }
+                Entry::Plan(_) | Entry::Deleting(_) | Entry::Hold(_) | Entry::Release(_) | Entry::Key(_) | Entry::Subject(_) | Entry::Incident(_) => {}
             }
         }
         Ok(catalog)
@@ -46,6 +55,7 @@ impl Catalog {
         for output in &entry.outputs {
             self.by_output.insert(output.path.clone(), Arc::clone(&entry));
         }
+        self.by_digest.entry(entry.digest).or_default().push(Arc::clone(&entry));
         self.by_file.entry((entry.identity.device, entry.identity.inode)).or_default().push(entry);
     }
 
@@ -54,26 +64,52 @@ impl Catalog {
         let same = |entry: &&Arc<Scrubbed>| (entry.identity.size, entry.identity.mtime) == (identity.size, identity.mtime);
         self.by_file.get(&(identity.device, identity.inode)).into_iter().flatten().filter(same).cloned().collect()
     }
+
+    /// What was made of the file that this one is left of: all of its records stand there. The digest is what this one has to have.
+    fn made_of_whole(&self, identity: &Identity) -> Option<(Keyed, Vec<Arc<Scrubbed>>)> {
+        let left = self.left.get(identity)?;
+        let mut whole = left.digest;
+        // A cut file may be cut again; the ledger is finite, and so is this.
+        for _ in 0..self.left.len() {
+            let Some(before) = self.left.values().find(|split| split.into_digest == whole) else { break };
+            whole = before.digest;
+        }
+        Some((left.into_digest, self.by_digest.get(&whole)?.clone()))
+    }
+
+    /// Where an output's records stand now, if it was cut: the last of its remains.
+    fn remains(&self, output: Keyed) -> Option<(PathBuf, Keyed)> {
+        let mut last = self.cut.get(&output)?;
+        for _ in 0..self.cut.len() {
+            let Some(next) = self.cut.get(&last.into_digest) else { break };
+            last = next;
+        }
+        Some((last.into.clone(), last.into_digest))
+    }
 }
 
 impl Shop {
     /// Whether a file is done, may be written, or has to be refused.
     pub(super) fn decide(&self, source: &Path, target: &Path) -> Result<Fate, StoreError> {
         let identity = look(source)?;
-        let (owner, made) = {
+        let (owner, made, whole) = {
             let catalog = lock(&self.catalog);
-            (catalog.by_output.get(target).cloned(), catalog.made_of(&identity))
+            (catalog.by_output.get(target).cloned(), catalog.made_of(&identity), catalog.made_of_whole(&identity))
         };
-        if owner.is_none() && made.is_empty() {
+        if owner.is_none() && made.is_empty() && whole.is_none() {
             return Ok(Fate::Write(Ground::Free));
         }
         let front = owner.as_ref().map_or(0, |owner| owner.identity.size);
         let (identity, now, front) = digest(source, &self.reading, front)?;
-        for entry in made.iter().chain(&owner).filter(|entry| entry.digest == now) {
+        // What stays of a raw file that was cut stands in what was made of the whole of it.
+        let whole = whole.into_iter().filter(|(left, _)| *left == now).flat_map(|(_, entries)| entries).map(|entry| (entry, false));
+        for (entry, own) in made.into_iter().chain(owner.clone()).filter(|entry| entry.digest == now).map(|entry| (entry, true)).chain(whole) {
             for output in entry.outputs.iter().filter(|output| output.policy == self.rules && output.path.starts_with(&self.out)) {
-                if digest_at(&output.path, &self.key)? == Some(output.digest) {
-                    self.recognise(entry, source, identity)?;
-                    return Ok(Fate::Skip(output.path.clone()));
+                if let Some(stands) = self.standing(output)? {
+                    if own {
+                        self.recognise(&entry, source, identity)?;
+                    }
+                    return Ok(Fate::Skip(stands));
                 }
             }
         }
@@ -88,6 +124,18 @@ impl Shop {
         }
         let ours = owner.outputs.iter().find(|output| output.path == *target).map(|output| output.digest);
         Ok(Fate::Write(ours.map_or(Ground::Free, Ground::Ours)))
+    }
+
+    /// Where the records of an output stand: in it, or in what a cut left of it.
+    fn standing(&self, output: &Output) -> Result<Option<PathBuf>, StoreError> {
+        if digest_at(&output.path, &self.key)? == Some(output.digest) {
+            return Ok(Some(output.path.clone()));
+        }
+        let remains = lock(&self.catalog).remains(output.digest);
+        Ok(match remains {
+            Some((path, digest)) if digest_at(&path, &self.key)? == Some(digest) => Some(path),
+            Some(_) | None => None,
+        })
     }
 
     /// A file that was only touched, copied or moved is noted under its new identity, so that others recognise it.

@@ -144,7 +144,7 @@ impl Scene<'_, '_> {
             let settings = settings(class, item.formats.clone(), &self.policy(form), form);
             let mut stays = |line: &[u8], at: Timestamp| at >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
             let access = (file.reason == Reason::Held).then_some(Access { mode: 0o600, user: None, group: None });
-            let cutting = Cutting { settings: &settings, at: boundary, stays: &mut stays, access };
+            let cutting = Cutting { settings: &settings, at: boundary, erased: false, stays: &mut stays, access };
             self.store.split(proven, cutting, &mut |deletion| !whole_holds && self.is_open(deletion), chronicle)?;
         } else {
             self.store.delete(proven, &mut |deletion| covering.is_empty() && self.is_open(deletion), chronicle)?;
@@ -171,9 +171,7 @@ impl Scene<'_, '_> {
 
     /// The networks of a hold on addresses. One whose list is lost, or is another than the ledger's, holds everything.
     fn wanted(&self, hold: &Hold) -> Option<&[IpNet]> {
-        let nets = self.nets.of(&hold.name)?;
-        let list: Vec<String> = nets.iter().map(ToString::to_string).collect();
-        (hold.addresses == Some(self.store.keyed(list.join("\n").as_bytes()))).then_some(nets)
+        wanted(hold, self.nets, self.store)
     }
 
     /// Holds that cover the due part of a file.
@@ -228,6 +226,13 @@ impl Scene<'_, '_> {
     }
 }
 
+/// The networks of a hold on addresses; none where it holds everything: without addresses, or when their list is not the ledger's.
+pub(in crate::run) fn wanted<'a>(hold: &Hold, nets: &'a HeldNets, store: &Store) -> Option<&'a [IpNet]> {
+    let nets = nets.of(&hold.name)?;
+    let list: Vec<String> = nets.iter().map(ToString::to_string).collect();
+    (hold.addresses == Some(store.keyed(list.join("\n").as_bytes()))).then_some(nets)
+}
+
 /// Who may read the files of a form.
 pub(super) fn access(form: &Kept) -> Result<Access, Halt> {
     let lookup = |names: &str, wanted: &Option<String>| match wanted {
@@ -241,7 +246,7 @@ pub(super) fn access(form: &Kept) -> Result<Access, Halt> {
 }
 
 /// Whether a hold wants a record: of its time, and with one of its addresses anywhere in it.
-fn wants(hold: &Hold, nets: &[IpNet], line: &[u8], at: Timestamp) -> bool {
+pub(in crate::run) fn wants(hold: &Hold, nets: &[IpNet], line: &[u8], at: Timestamp) -> bool {
     hold.from.is_none_or(|from| from <= at) && hold.to.is_none_or(|to| at <= to) && (hold.addresses.is_none() || has_address(line, nets))
 }
 

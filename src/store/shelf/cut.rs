@@ -3,13 +3,14 @@
 use super::draft::{Access, Expected};
 use super::form::name;
 use super::grave::Gate;
-use super::held::{Piece, lines};
-use super::proof::Sound;
+use super::held::{Held, Piece, lines};
+use super::proof::{Claim, Sound};
 use super::{Halt, Journal, Refusal, Shelf, Stamps, refused};
-use crate::retain::ledger::{Deletion, Entry, Split};
+use crate::retain::ledger::{Deletion, Entry, Keyed, Split};
 use crate::scrub::Settings;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
+use crate::store::source::{BLOCK, Block, Filled};
 use jiff::Timestamp;
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub(in crate::store) struct Cut<'a> {
     pub(in crate::store) settings: &'a Settings,
     /// Records older than this are due; for the ledger.
     pub(in crate::store) at: Timestamp,
+    /// A person asked for it; for the ledger.
+    pub(in crate::store) erased: bool,
     /// Whether a record stays.
     pub(in crate::store) stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
     /// Who may read what stays; the raw file's own owner and mode if there is none.
@@ -46,6 +49,22 @@ pub struct Parts {
 }
 
 impl<F: Files> Shelf<F> {
+    /// Looks at every line of a file and the time of its record, as a cut would. False: a line was too long to be looked at.
+    pub(in crate::store) fn each_line(&self, held: &Held<F>, settings: &Settings, each: &mut dyn FnMut(&[u8], Timestamp)) -> Result<bool, Halt> {
+        let (mut source, ..) = self.source(held, LONGEST)?;
+        let mut stamps = Stamps::new(settings, held.look.modified);
+        let (mut block, mut whole) = (Block::default(), true);
+        loop {
+            let filled = source.fill(&mut block, BLOCK);
+            block.as_bytes().split_inclusive(|byte| *byte == b'\n').for_each(|line| each(line, stamps.of(line)));
+            match filled? {
+                Filled::Block | Filled::Pause => {}
+                Filled::TooLong => whole = false,
+                Filled::End => return Ok(whole),
+            }
+        }
+    }
+
     /// Cuts a file whose proof this takes. At no moment are the records that stay in no file.
     pub(in crate::store) fn split(&self, sound: Sound<F>, cut: Cut<'_>, gate: Gate<'_>, journal: &mut dyn Journal) -> Result<Parts, Halt> {
         // Whoever wants to write meanwhile waits, so that nothing is added to the one file that is missing in the other.
@@ -61,17 +80,36 @@ impl<F: Files> Shelf<F> {
         Ok(Parts { into, expired, kept, deletion })
     }
 
+    /// Digest of what would stay.
+    fn left(&self, sound: &Sound<F>, cut: &mut Cut<'_>) -> Result<Keyed, Halt> {
+        let content = Meter::new(&self.key);
+        let mut stamps = Stamps::new(cut.settings, sound.held.look.modified);
+        self.visit(&sound.held, LONGEST, &mut |piece| {
+            let Piece::Lines(bytes) = piece else { return Err(refused(Refusal::Damaged, &sound.held.path())) };
+            bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| (cut.stays)(line, stamps.of(line))).for_each(|line| content.take(line));
+            Ok(())
+        })?;
+        Ok(content.sum().0)
+    }
+
     /// Writes what stays and the entry about it.
-    fn carry(&self, sound: &Sound<F>, cut: Cut<'_>, gate: Gate<'_>, journal: &mut dyn Journal) -> Result<(Option<PathBuf>, u64, u64), Halt> {
+    fn carry(&self, sound: &Sound<F>, mut cut: Cut<'_>, gate: Gate<'_>, journal: &mut dyn Journal) -> Result<(Option<PathBuf>, u64, u64), Halt> {
         let held = &sound.held;
         let path = held.path();
         if !gate(&sound.deletion()) {
             return Err(refused(Refusal::Stopped, &path));
         }
         // Cut before, and stopped before the file went.
-        let done = journal.known().splits_of(sound.digests.bytes, sound.digests.content).find(|split| self.is_there(&split.into, split.into_identity.size, split.into_digest));
+        let done =
+            journal.known().splits_of(sound.digests.bytes, sound.digests.content).find(|split| self.is_there(&split.into, split.into_identity.size, split.into_digest)).cloned();
         if let Some(split) = done {
-            return Ok((Some(split.into.clone()), split.expired, split.kept));
+            if split.into_content == Some(self.left(sound, &mut cut)?) {
+                return Ok((Some(split.into), split.expired, split.kept));
+            }
+            // Since then other records are to stay. All of that copy stand in this file, so that it can go.
+            let claim = Claim { class: &sound.class, form: &sound.form, required: &[], deadline: None, reason: None };
+            let copy = self.prove(self.hold_path(&split.into)?, &claim, journal.known(), sound.wall)?;
+            self.delete(copy, gate, journal)?;
         }
         let draft = self.draft(&held.folder)?;
         let content = Meter::new(&self.key);
@@ -122,6 +160,7 @@ impl<F: Files> Shelf<F> {
                 digest: sound.digests.bytes,
                 content: Some(sound.digests.content),
                 cut: cut.at,
+                erased: cut.erased,
                 expired,
                 kept,
                 into: published.held.path(),

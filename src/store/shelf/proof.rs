@@ -32,6 +32,8 @@ pub(in crate::store) struct Sound<F: Files> {
     pub(in crate::store) deadline: Option<Timestamp>,
     pub(in crate::store) quiescence: Quiescence,
     pub(in crate::store) reason: Option<String>,
+    /// When that was.
+    pub(in crate::store) wall: Timestamp,
     /// Only this module can make one.
     _made_here: (),
 }
@@ -67,6 +69,7 @@ impl<F: Files> Shelf<F> {
             deadline: claim.deadline,
             quiescence,
             reason: claim.reason.map(str::to_owned),
+            wall,
             _made_here: (),
         })
     }

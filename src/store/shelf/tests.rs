@@ -1,5 +1,7 @@
 //! The verbs stopped at every change, failed at every step, and meddled with between any two steps.
 
+mod erase;
+
 use super::form::{Order, Survey};
 use super::{Access, Claim, Cut, Halt, Journal, Refusal, Shelf};
 use crate::format::named;
@@ -120,7 +122,7 @@ impl World {
             if newest < due() {
                 shelf.delete(sound, &mut |_| true, journal)?;
             } else {
-                let cut = Cut { settings: &settings(), at: due(), stays: &mut |_, at| at >= due(), access: None };
+                let cut = Cut { settings: &settings(), at: due(), erased: false, stays: &mut |_, at| at >= due(), access: None };
                 shelf.split(sound, cut, &mut |_| true, journal)?;
             }
         }
