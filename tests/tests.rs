@@ -26,6 +26,7 @@ mod suite {
     mod canary;
     mod cases;
     mod corpora;
+    mod differential;
     mod expectations;
     mod expire;
     pub mod families;
@@ -37,7 +38,7 @@ mod suite {
     mod lane;
     mod ledger;
     pub mod limits;
-    mod mangle;
+    pub mod mangle;
     pub mod mmdb;
     pub mod oracle;
     pub mod pipe;
@@ -46,6 +47,7 @@ mod suite {
     mod policy;
     mod races;
     mod readme;
+    pub mod reference;
     mod register;
     mod retention;
     mod risk;

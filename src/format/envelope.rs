@@ -54,7 +54,7 @@ pub struct Peeled {
 
 /// Peels the outermost envelope; pushes the spans of what it says itself. For JSON carriers the spans behind the
 /// carried line are pushed too.
-pub(crate) fn peel(line: &[u8], spans: &mut Spans) -> Option<Peeled> {
+pub fn peel(line: &[u8], spans: &mut Spans) -> Option<Peeled> {
     let before = spans.len();
     let found = match line.first()? {
         b'{' => json(line, spans),

@@ -20,6 +20,7 @@ mod reject;
 mod residual;
 mod scrubber;
 mod selection;
+mod single;
 mod splice;
 mod subject;
 mod time;
@@ -40,10 +41,5 @@ pub use scrubber::{OnReject, Output, Scrubber, Settings};
 pub use selection::{Condition, Selection};
 pub use subject::{Identifier, Seeker, Value, Whose};
 
-/// Family, system and device class of a user agent, for tests against the data set's own cases.
 #[doc(hidden)]
-pub fn family(agent: &[u8]) -> String {
-    let mut out = Vec::new();
-    agent::Agents::new().family(agent, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
-}
+pub use single::{Looks, family, residual, template, tokens};

@@ -12,10 +12,10 @@ const PLANTED: &str = "198.51.100.99";
 const EMAIL: &str = "eve.lastname@mail.example.net";
 
 /// A small generator (xorshift), so that a failure can be had again.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -42,7 +42,7 @@ fn record(index: usize) -> Vec<u8> {
 }
 
 /// One mistake that a disk, a network or an attacker makes.
-fn mangled(line: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub fn mangled(line: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = line.to_vec();
     match dice.roll(6) {
         0 => {
