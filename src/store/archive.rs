@@ -141,7 +141,7 @@ impl Archive {
         let identity = identity(&file, path)?;
         let mut head = [0; 8];
         let known = file.read_at(&mut head, 0).map_err(StoreError::io("read", path))?;
-        let codec = Codec::sniff(head.get(..known).unwrap_or_default());
+        let codec = Codec::of_file(head.get(..known).unwrap_or_default());
         let tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), reading: Some(Arc::clone(&reading.meter)), stop: reading.stop.clone() };
         let tap = Arc::new(Mutex::new(tap));
         let reader = decoder(codec, Shared(Arc::clone(&tap))).map_err(|error| fault(codec, path, error))?;

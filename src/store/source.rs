@@ -50,6 +50,17 @@ impl Codec {
             _ => Self::Plain,
         }
     }
+
+    /// That of a whole file: what was cut within its magic bytes is a damaged archive and no plain line.
+    pub(super) fn of_file(head: &[u8]) -> Self {
+        match head {
+            [0x1f] | [0x1f, 0x8b] => Self::Gzip,
+            [0x28] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a] | [0x50..=0x5f, 0x2a, 0x4d] => Self::Zstd,
+            [b'B'] | [b'B', b'Z'] | [b'B', b'Z', b'h'] | [b'B', b'Z', b'h', b'1'..=b'9'] | [b'B', b'Z', b'h', b'1'..=b'9', 0x31] => Self::Bzip2,
+            [0xfd] | [0xfd, b'7'] | [0xfd, b'7', b'z'] | [0xfd, b'7', b'z', b'X'] | [0xfd, b'7', b'z', b'X', b'Z'] => Self::Xz,
+            _ => Self::sniff(head),
+        }
+    }
 }
 
 /// Tells a reader to end at the next line; set from a signal.
@@ -212,7 +223,7 @@ impl Source {
         let mut wire = Counted { reader, read: Arc::clone(&read) };
         let mut head = Vec::new();
         wire.by_ref().take(8192).read_to_end(&mut head).map_err(StoreError::io("read", path))?;
-        let codec = Codec::sniff(&head);
+        let codec = Codec::of_file(&head);
         let decoded = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
         let reader = Box::new(meter.over(decoded));
         Ok(Self { reader, path: path.to_owned(), codec, poll: None, stop: Stop::default(), read, rest: Vec::new(), max_line, skipping: false, ended: false })

@@ -56,7 +56,16 @@ type Edits = Vec<(Range<usize>, Bytes)>;
 
 impl<'a> Reference<'a> {
     pub fn new(formats: &'a [Arc<Format>], policy: &'a Policy) -> Self {
-        Self { formats, policy, drop_rejects: false, max_line: 1 << 20, except: Vec::new(), keys: BTreeMap::new(), columns: vec![Columns::default(); formats.len()], cut: Default::default() }
+        Self {
+            formats,
+            policy,
+            drop_rejects: false,
+            max_line: 1 << 20,
+            except: Vec::new(),
+            keys: BTreeMap::new(),
+            columns: vec![Columns::default(); formats.len()],
+            cut: Default::default(),
+        }
     }
 
     /// What is written for a line with its end.
@@ -107,8 +116,7 @@ impl<'a> Reference<'a> {
                     return Err("envelope");
                 }
                 let time = self.time(at, &inner, &spans).or_else(|| self.time(at, line, around.as_slice()));
-                let (before, after): (Edits, Edits) =
-                    self.edits(at, line, around.as_slice(), time)?.into_iter().partition(|(range, _)| range.start < peeled.start);
+                let (before, after): (Edits, Edits) = self.edits(at, line, around.as_slice(), time)?.into_iter().partition(|(range, _)| range.start < peeled.start);
                 let edits = self.edits(at, &inner, &spans, time)?;
                 let middle = if peeled.coded { parts::coded(&inner, raw, &origin, &edits) } else { copied(&inner, 0..inner.len(), &edits) };
                 return Ok([copied(line, 0..peeled.start, &before), middle, copied(line, peeled.end..line.len(), &after)].concat());
@@ -189,7 +197,10 @@ impl<'a> Reference<'a> {
     fn keeps_members(&self, slot: &Slot) -> bool {
         match self.policy.action(if slot.field.is_composite() { Field::Path } else { slot.field }) {
             Action::Add => true,
-            Action::Keep => !matches!(slot.field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Method | Field::Protocol | Field::Time | Field::Host | Field::UserAgent),
+            Action::Keep => !matches!(
+                slot.field,
+                Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Method | Field::Protocol | Field::Time | Field::Host | Field::UserAgent
+            ),
             Action::Named(names) => !slot.name.is_empty() && !slot.name.ends_with('*') && names.decide(slot.name.as_bytes()) == Simple::Keep,
             _ => false,
         }
@@ -234,7 +245,8 @@ impl<'a> Reference<'a> {
     fn kept(&self, field: Field, value: &Value<'_>) -> New {
         static NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"^\+?(?:-|-?[0-9]+(?:\.[0-9]*)?(?:s|ms|us|ns|m|%|K|M)?)?$"));
         static APART: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)(?:^|[^,:]) (?:[^:]|$)"));
-        static PROTOCOL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:(?i:HTTPS?|H2C?|H3|SPDY|RTSP|WSS?|GRPCS?|TCP|UDP|QUIC|TLS|SSL|ICY)\\?(?:/[0-9.]{0,7})?|[0-9.]{0,7}\\?/?)$"));
+        static PROTOCOL: LazyLock<Regex> =
+            LazyLock::new(|| regex(r"^(?:(?i:HTTPS?|H2C?|H3|SPDY|RTSP|WSS?|GRPCS?|TCP|UDP|QUIC|TLS|SSL|ICY)\\?(?:/[0-9.]{0,7})?|[0-9.]{0,7}\\?/?)$"));
         let unless = |known: bool| if known || !self.masks() { New::Same } else { New::Gone };
         match field {
             Field::ClientAddr | Field::ProxiedAddr => New::Same,
@@ -411,11 +423,13 @@ fn family(value: &Value<'_>) -> New {
     let percent = plus || coded(value.raw);
     let plain = parts::plain(value.raw, percent, plus || (percent && memchr::memmem::find(value.raw, b"%20").is_none()));
     let family = logfade::scrub::family(&plain);
-    New::Is(match value.text {
-        Text::Plus => family.replace(' ', "+"),
-        Text::Bare if value.after.starts_with(b" ") => family.replace(' ', "+"),
-        Text::Bare if coded(value.raw) => family.replace(' ', "%20"),
-        _ => family,
-    }
-    .into_bytes())
+    New::Is(
+        match value.text {
+            Text::Plus => family.replace(' ', "+"),
+            Text::Bare if value.after.starts_with(b" ") => family.replace(' ', "+"),
+            Text::Bare if coded(value.raw) => family.replace(' ', "%20"),
+            _ => family,
+        }
+        .into_bytes(),
+    )
 }
