@@ -233,7 +233,8 @@ pub(in crate::scrub) fn v6_prefix(text: &[u8]) -> Option<(Ipv6Addr, usize)> {
         (gap, at) = (Some(0), 2);
     }
     loop {
-        let room = if gap.is_some() { 7 } else { 8 } - count;
+        // A gap may also stand behind eight groups, where there is no room for it.
+        let room = if gap.is_some() { 7_usize } else { 8 }.saturating_sub(count);
         let (mut group, mut digits) = (0, 0);
         while digits < 5
             && let Some(&byte) = text.get(at + digits)
@@ -399,6 +400,8 @@ mod tests {
             "1::2::3",
             "1:2:3:4:5:6:7",
             "1:2:3:4:5:6:7:8:9:10",
+            "1:2:3:4:5:6:7:8::",
+            "1:2:3:4:5:6:7:8::9",
             "fe80::1%",
             "12345::1",
             "::12345",
