@@ -61,6 +61,11 @@ pub(crate) fn is_number(value: &[u8]) -> bool {
     Kind::Number.accepts(value)
 }
 
+/// Whether a value may stand where an address does: what a line's splitting asks of it.
+pub(crate) fn is_address(value: &[u8]) -> bool {
+    Kind::Address.accepts(value)
+}
+
 /// What a line turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {

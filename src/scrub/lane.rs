@@ -9,7 +9,8 @@ use super::clean::{Clean, Tally};
 use super::memo::Kept;
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
-use crate::format::{Field, Format, Text, time};
+use super::url;
+use crate::format::{Field, Format, Text, is_address, time};
 use memchr::{memchr, memchr2, memchr3};
 
 /// The acts of the values that the lane works on; the others have to stay as they are.
@@ -88,6 +89,7 @@ impl Lane {
             }
             None => {
                 let end = memchr2(b' ', b'\n', line).filter(|end| line.get(*end) == Some(&b' '))?;
+                is_address(line.get(..end)?).then_some(())?;
                 copy.apply(&self.address, 0, end, Text::Bare)?;
                 end
             }
@@ -183,7 +185,7 @@ impl Lane {
             return Some(end);
         }
         // An origin ends with the first slash behind its scheme.
-        let front = match rest.get(8..).filter(|_| matches!(self.referrer, Act::Origin)) {
+        let front = match rest.get(8..).filter(|_| matches!(self.referrer, Act::Origin) && url::has_short_scheme(rest)) {
             Some(behind) => memchr3(b'/', b'"', b'\n', behind).filter(|at| behind.get(*at) == Some(&b'/')).and_then(|at| rest.get(..at + 9)),
             None => None,
         };

@@ -14,7 +14,7 @@ use super::pseudonym::Keys;
 use super::residual::{Residual, Rules};
 use super::time::Degraded;
 use super::token::Tokens;
-use super::url::Referrer;
+use super::url::{self, Referrer};
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use jiff::Timestamp;
 use std::ops::Range;
@@ -348,7 +348,11 @@ impl Tools {
     fn referrer(&mut self, act: &Act, bytes: &[u8]) -> Edit {
         self.piece.clear();
         // What an origin and a site are stands in front of the path: a key of a few bytes that often comes again.
-        let front = bytes.get(8..).filter(|_| matches!(act, Act::Origin | Act::Site)).and_then(|rest| memchr::memchr(b'/', rest)).and_then(|at| bytes.get(..at + 9));
+        let front = bytes
+            .get(8..)
+            .filter(|_| matches!(act, Act::Origin | Act::Site) && url::has_short_scheme(bytes))
+            .and_then(|rest| memchr::memchr(b'/', rest))
+            .and_then(|at| bytes.get(..at + 9));
         let bytes = front.unwrap_or(bytes);
         let hash = self.memos.referrers.hash(REFERRER, bytes);
         if let Some(piece) = self.memos.referrers.find(hash, bytes) {

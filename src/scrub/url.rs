@@ -51,6 +51,11 @@ impl Referrer {
     }
 }
 
+/// Whether `scheme://` ends within the first eight bytes: the first slash behind those ends the host. Not so `android-app://`.
+pub(crate) fn has_short_scheme(value: &[u8]) -> bool {
+    [value.get(4..7), value.get(5..8)].contains(&Some(b"://".as_slice()))
+}
+
 /// Width of the query's mark: `?`, `#`, `%3F`, `%253F`.
 fn mark(query: &[u8]) -> usize {
     match query {
