@@ -396,7 +396,7 @@ fn generated(seed: u64, share: usize, mangle: usize) {
         let workers = if alone { 1 } else { 2 };
         let written = rules.product(&formats[at], &input, (workers, 1 + dice.roll(50)));
         found.extend(rules.differences(&sample.name(), &formats[at], &input, &written));
-        if found.len() > 200 {
+        if found.len() > 2000 {
             break;
         }
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::{Timestamp, tz::TimeZone};
 use logfade::format::time::of_record;
 use logfade::format::{Columns, Field, Format, Line, Mismatch, Slot, Span, Spans, Text, peel};
-use logfade::scrub::{Action, Form, Looks, Names, Policy, Precision, Simple, residual, template, tokens};
+use logfade::scrub::{Action, Form, Looks, Names, Policy, Simple, residual, template, tokens};
 use regex_automata::meta::Regex;
 
 pub type Bytes = Vec<u8>;
@@ -95,7 +95,7 @@ impl<'a> Reference<'a> {
         if let Some(peeled) = peel(line, &mut around) {
             let raw = &line[peeled.start..peeled.end];
             let stream = usize::from(memchr::memmem::find(&line[..peeled.start], b" stderr ").is_some());
-            let (mut inner, mut origin) = if peeled.coded { unescape(raw) } else { (raw.to_vec(), (0..=raw.len()).collect()) };
+            let (mut inner, mut origin) = if peeled.coded { parts::unescape(raw) } else { (raw.to_vec(), (0..=raw.len()).collect()) };
             let joined = peeled.partial || !self.cut[stream].is_empty();
             if joined {
                 self.cut[stream].extend(inner);
@@ -155,7 +155,7 @@ impl<'a> Reference<'a> {
     fn time(&self, at: usize, line: &[u8], spans: &[Span]) -> Option<Timestamp> {
         let times = spans.iter().filter(|span| self.formats[at].slots()[usize::from(span.slot)].field == Field::Time);
         let raw: Vec<&[u8]> = times.map(|span| &line[span.range()]).collect();
-        let plain: Vec<Bytes> = raw.iter().map(|raw| unescape(raw).0).collect();
+        let plain: Vec<Bytes> = raw.iter().map(|raw| parts::unescape(raw).0).collect();
         of_record(raw.into_iter()).or_else(|| of_record(plain.iter().map(Vec::as_slice)))
     }
 
@@ -223,7 +223,7 @@ impl<'a> Reference<'a> {
             Action::Hash(_) if value.slot.field.is_composite() => dropped(value),
             Action::Hash(Form::Hex | Form::Address) => value.hashed(field.name(), field == Field::Query),
             Action::Bucket => parts::bucket(raw),
-            Action::Precision(precision) => degraded(raw, *precision),
+            Action::Precision(precision) => parts::degraded(raw, *precision),
             Action::Detect | Action::Template if value.slot.field.is_composite() => dropped(value),
             Action::Detect => self.detected(raw),
             Action::Template => New::Is(template(raw, self.policy)),
@@ -391,29 +391,6 @@ fn copied(line: &[u8], range: Range<usize>, edits: &Edits) -> Bytes {
 
 fn mask(raw: &[u8], hits: Vec<Range<usize>>) -> Bytes {
     copied(raw, 0..raw.len(), &hits.into_iter().map(|hit| (hit, b"-".to_vec())).collect())
-}
-
-/// A value without its escapes, and where each byte of it came from.
-pub fn unescape(raw: &[u8]) -> (Bytes, Vec<usize>) {
-    let (mut out, mut origin, mut at) = (Bytes::new(), Vec::new(), 0);
-    while at < raw.len() {
-        let (plain, width) = parts::escape(&raw[at..]).unwrap_or((vec![raw[at]], 1));
-        origin.extend(plain.iter().map(|_| at));
-        out.extend(plain);
-        at += width;
-    }
-    origin.push(raw.len());
-    (out, origin)
-}
-
-/// Digits below the precision become zeros; what no time can be read from goes.
-fn degraded(raw: &[u8], precision: Precision) -> New {
-    match (parts::cut_time(raw, precision), parts::cut_time(&unescape(raw).0, precision)) {
-        // JSON may put a backslash in front of every slash.
-        (New::Gone, New::Is(new)) => New::Is(String::from_utf8_lossy(&new).replace('/', "\\/").into_bytes()),
-        (New::Gone, escaped) => escaped,
-        (new, _) => new,
-    }
 }
 
 /// Blanks in a reduced agent are written as its log writes them.

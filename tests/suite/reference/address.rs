@@ -8,8 +8,8 @@ use logfade::format::Text;
 use logfade::scrub::{Action, Form};
 use regex_automata::meta::Regex;
 
-use super::parts::{percent, pseudonym, secret};
-use super::{Bytes, New, Value, groups, regex, unescape};
+use super::parts::{percent, pseudonym, secret, unescape};
+use super::{Bytes, New, Value, groups, regex};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Host {

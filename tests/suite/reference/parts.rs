@@ -9,7 +9,7 @@ use logfade::scrub::{Action, Names, Precision};
 use regex_automata::meta::Regex;
 use sha2::Sha256;
 
-use super::{Bytes, New, groups, regex, unescape};
+use super::{Bytes, New, groups, regex};
 
 pub static METHODS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     "GET POST HEAD PUT DELETE OPTIONS PATCH CONNECT TRACE PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH REPORT QUERY PURGE BAN MERGE CHECKOUT CHECKIN UNCHECKOUT
@@ -44,6 +44,19 @@ pub fn escape(text: &[u8]) -> Option<(Bytes, usize)> {
         other => other[0],
     };
     Some((vec![plain], 2))
+}
+
+/// A value without its escapes, and where each byte of it came from.
+pub fn unescape(raw: &[u8]) -> (Bytes, Vec<usize>) {
+    let (mut out, mut origin, mut at) = (Bytes::new(), Vec::new(), 0);
+    while at < raw.len() {
+        let (plain, width) = escape(&raw[at..]).unwrap_or((vec![raw[at]], 1));
+        origin.extend(plain.iter().map(|_| at));
+        out.extend(plain);
+        at += width;
+    }
+    origin.push(raw.len());
+    (out, origin)
 }
 
 /// `%HH` read, and `+` as a blank where that is so.
@@ -130,6 +143,16 @@ impl<'a> Url<'a> {
             _ => b"/",
         };
         Some(Self { scheme, host, path, slash })
+    }
+}
+
+/// Digits below the precision become zeros; what no time can be read from goes.
+pub fn degraded(raw: &[u8], precision: Precision) -> New {
+    match (cut_time(raw, precision), cut_time(&unescape(raw).0, precision)) {
+        // JSON may put a backslash in front of every slash.
+        (New::Gone, New::Is(new)) => New::Is(String::from_utf8_lossy(&new).replace('/', "\\/").into_bytes()),
+        (New::Gone, escaped) => escaped,
+        (new, _) => new,
     }
 }
 
