@@ -38,6 +38,7 @@ mod suite {
     mod lane;
     mod ledger;
     pub mod limits;
+    mod listen;
     pub mod mangle;
     pub mod mmdb;
     pub mod oracle;

@@ -146,10 +146,10 @@ fn activity(class: &Class) -> Activity {
 
 fn listener(listen: &Listen) -> String {
     match listen {
-        Listen::SyslogUnix(path) => format!("syslog on {}", path.display()),
+        Listen::SyslogUnix(door) | Listen::SyslogUnixStream(door) => format!("syslog on {}", door.path.display()),
         Listen::SyslogUdp(address) => format!("syslog over UDP on {address}"),
         Listen::SyslogTcp(address) => format!("syslog over TCP on {address}"),
-        Listen::Fifo(path) => format!("named pipe {}", path.display()),
+        Listen::Fifo(door) => format!("named pipe {}", door.path.display()),
     }
 }
 

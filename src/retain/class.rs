@@ -72,13 +72,26 @@ pub struct RawGlob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// Syslog datagrams on a socket in the file system.
-    SyslogUnix(PathBuf),
+    SyslogUnix(Door),
+    /// Syslog over a stream socket in the file system.
+    SyslogUnixStream(Door),
     /// Syslog datagrams.
     SyslogUdp(SocketAddr),
     /// Syslog over a stream.
     SyslogTcp(SocketAddr),
     /// A named pipe.
-    Fifo(PathBuf),
+    Fifo(Door),
+}
+
+/// A place in the file system where others hand lines over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its permissions: who may write may hand over.
+    pub mode: u32,
+    /// Its group, by name or number.
+    pub group: Option<String>,
 }
 
 /// A version of a log that is kept until its own deadline.

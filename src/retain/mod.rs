@@ -17,7 +17,7 @@ mod schema;
 mod toml;
 pub mod until;
 
-pub use class::{Class, Dimension, Form, Keep, Listen, Output, RawGlob, RejectLimit, Rotate, Source};
+pub use class::{Class, Dimension, Door, Form, Keep, Listen, Output, RawGlob, RejectLimit, Rotate, Source};
 pub use config::{Config, Controller, KeyMode, Keys, Outside, PolicyFault, Run};
 pub use recipient::{Recipient, Role};
 pub use schema::json_schema;

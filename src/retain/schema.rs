@@ -67,7 +67,11 @@ static RUN: &[Key] = &[
 static CLASS: &[Key] = &[
     must("name", Kind::Text, "name of the class"),
     key("raw", Kind::Texts, "globs of the raw files, such as [\"/var/log/nginx/access.log*\"]"),
-    key("listen", Kind::Texts, "syslog+unix:, syslog+udp:, syslog+tcp: or fifo: addresses, in place of raw"),
+    key(
+        "listen",
+        Kind::Texts,
+        "syslog+unix:, syslog+unix-stream:, syslog+udp:, syslog+tcp: or fifo: addresses, in place of raw; behind a path, ?mode=0660&group=www-data says who may write there",
+    ),
     key("format", Kind::Text, "a name from `logfade formats`, nginx:LOG_FORMAT, apache:LOGFORMAT, or auto"),
     key("fields", Kind::Map, "member of the JSON object -> field, for format = \"json\""),
     key("purpose", Kind::Text, "what the log is for"),

@@ -13,6 +13,7 @@ pub mod keys;
 mod lease;
 pub mod ledger;
 pub mod ledger_key;
+pub mod listen;
 pub mod places;
 pub mod readback;
 pub mod rights;

@@ -2,7 +2,7 @@
 
 use super::form;
 use crate::format::{Field, Format, FormatError, named};
-use crate::retain::class::{Class, Form, Keep, Listen, Output, RawGlob, RejectLimit, Source};
+use crate::retain::class::{Class, Door, Form, Keep, Listen, Output, RawGlob, RejectLimit, Source};
 use crate::retain::config::Outside;
 use crate::retain::toml::{Fault, Section, integer};
 use crate::retain::until::{CalendarSpan, Until};
@@ -98,7 +98,7 @@ fn source(section: &Section<'_>) -> Result<Source, Fault> {
                 section.text.fault(
                     span,
                     format!("`{text}` is nothing to listen on"),
-                    ("not an address", "write syslog+unix:///run/x.sock, syslog+udp://127.0.0.1:5514, syslog+tcp://127.0.0.1:5514 or fifo:///run/x.fifo"),
+                    ("not an address", "write syslog+unix:///run/x.sock, syslog+unix-stream:///run/x.sock, syslog+udp://127.0.0.1:5514, syslog+tcp://127.0.0.1:5514 or fifo:///run/x.fifo; a path may end in ?mode=0660&group=www-data"),
                 )
             };
             listen.into_iter().map(|(text, span)| listener(text).ok_or_else(|| wrong(text, span))).collect::<Result<_, _>>().map(Source::Listen)
@@ -134,14 +134,29 @@ fn glob(text: &str) -> Result<RawGlob, (String, &'static str)> {
 
 fn listener(text: &str) -> Option<Listen> {
     let (scheme, rest) = text.split_once("://")?;
-    let path = || Some(PathBuf::from(rest)).filter(|path| path.is_absolute() && path.file_name().is_some());
     match scheme {
-        "syslog+unix" => path().map(Listen::SyslogUnix),
-        "fifo" => path().map(Listen::Fifo),
+        "syslog+unix" => door(rest).map(Listen::SyslogUnix),
+        "syslog+unix-stream" => door(rest).map(Listen::SyslogUnixStream),
+        "fifo" => door(rest).map(Listen::Fifo),
         "syslog+udp" => rest.parse().ok().map(Listen::SyslogUdp),
         "syslog+tcp" => rest.parse().ok().map(Listen::SyslogTcp),
         _ => None,
     }
+}
+
+/// A path, with who may hand lines over behind it: `/run/logfade/site.sock?mode=0660&group=www-data`.
+fn door(text: &str) -> Option<Door> {
+    let (path, terms) = text.split_once('?').map_or((text, None), |(path, terms)| (path, Some(terms)));
+    let path = Some(PathBuf::from(path)).filter(|path| path.is_absolute() && path.file_name().is_some())?;
+    let mut door = Door { path, mode: 0o660, group: None };
+    for term in terms.into_iter().flat_map(|terms| terms.split('&')) {
+        match term.split_once('=')? {
+            ("mode", mode) => door.mode = u32::from_str_radix(mode, 8).ok().filter(|mode| mode & !0o777 == 0)?,
+            ("group", group) if !group.is_empty() => door.group = Some(group.to_owned()),
+            _ => return None,
+        }
+    }
+    Some(door)
 }
 
 fn format(section: &Section<'_>) -> Result<Option<Arc<Format>>, Fault> {
