@@ -13,11 +13,18 @@ const OTHER: u16 = 3;
 const NESTED: u16 = 4;
 /// How many they are.
 pub(crate) const SLOTS: usize = 5;
+/// The name of what they say themselves.
+const OWN: &str = "envelope";
 
 /// The slots of envelopes, in the order of their numbers.
 pub(crate) fn slots() -> Vec<Slot> {
     let slot = |field, name: &str| Slot { field, name: name.into() };
-    vec![slot(Field::Time, "envelope"), slot(Field::Host, "envelope"), slot(Field::Server, "envelope"), slot(Field::Other, "envelope"), slot(Field::Other, "line")]
+    vec![slot(Field::Time, OWN), slot(Field::Host, OWN), slot(Field::Server, OWN), slot(Field::Other, OWN), slot(Field::Other, "line")]
+}
+
+/// Whether a slot is one of these.
+pub(crate) fn is_envelope(slot: &Slot) -> bool {
+    &*slot.name == OWN
 }
 
 /// A carrier.

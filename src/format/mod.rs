@@ -19,7 +19,7 @@ mod table;
 pub mod time;
 mod variables;
 
-pub(crate) use envelope::SLOTS as ENVELOPE_SLOTS;
+pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, is_envelope};
 #[doc(hidden)]
 pub use envelope::peel;
 pub use envelope::{Envelope, Peeled};

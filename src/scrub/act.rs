@@ -2,7 +2,7 @@
 
 use super::action::{Action, Form, Names, Precision, Simple};
 use super::policy::Policy;
-use crate::format::{Field, Format, Slot};
+use crate::format::{Field, Format, Slot, is_envelope};
 use std::sync::Arc;
 
 /// What a slot's values get.
@@ -115,7 +115,8 @@ impl Act {
             (_, Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix | Action::Asn | Action::Country) => Self::Drop,
             (_, Action::Drop | Action::Hash(_)) => Self::Drop,
             (Field::ClientAddr | Field::ProxiedAddr, Action::Keep) => Self::Keep,
-            (field, Action::Keep) if format.checks(field) => Self::Keep,
+            // What a carrier says itself was not split by the format.
+            (field, Action::Keep) if format.checks(field) && !is_envelope(slot) => Self::Keep,
             (Field::Status | Field::Bytes | Field::Duration | Field::ClientPort, Action::Keep) => Self::Number,
             (Field::Method, Action::Keep) => Self::Method,
             (Field::Protocol, Action::Keep) => Self::Protocol,

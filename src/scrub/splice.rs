@@ -54,6 +54,10 @@ pub(super) fn values(
             continue;
         }
         if let Some(journal) = journal.as_deref_mut() {
+            // What comes out as it went in keeps its carrier's way of escaping, too.
+            if edit == Edit::Piece && tools.piece == bytes {
+                continue;
+            }
             // Runs between masks are written without a note: they are escaped again, which says the same.
             journal.push((clean.len(), *at, start));
         }
