@@ -104,7 +104,7 @@ impl<'a> Reference<'a> {
                     return Err("too_long");
                 }
                 if peeled.partial {
-                    let edits = self.edits(0, line, around.as_slice(), None)?;
+                    let edits = self.edits(0, line, around.as_slice(), self.time(0, line, around.as_slice()))?;
                     let (before, after): (Edits, Edits) = edits.into_iter().partition(|(range, _)| range.start < peeled.start);
                     return Ok([copied(line, 0..peeled.start, &before), copied(line, peeled.end..line.len(), &after)].concat());
                 }

@@ -217,8 +217,14 @@ pub fn coded(line: &[u8], raw: &[u8], origin: &[usize], edits: &[(std::ops::Rang
 fn json(text: &[u8]) -> Bytes {
     let mut out = String::new();
     for chunk in text.utf8_chunks() {
-        let quoted = serde_json::to_string(chunk.valid()).unwrap().replace("\\b", "\\u0008").replace("\\f", "\\u000c");
-        out.push_str(&quoted[1..quoted.len() - 1]);
+        for char in chunk.valid().chars() {
+            let quoted = serde_json::to_string(&char).unwrap();
+            out.push_str(match char {
+                '\u{8}' => "\\u0008",
+                '\u{c}' => "\\u000c",
+                _ => &quoted[1..quoted.len() - 1],
+            });
+        }
         out.push_str(if chunk.invalid().is_empty() { "" } else { "\u{fffd}" });
     }
     out.into_bytes()
