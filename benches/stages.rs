@@ -1,14 +1,14 @@
-//! Each stage on its own over one invented block: bytes per second beside a newline count, and nanoseconds per record of each action.
+//! What each action costs per record and of the whole, then each stage on its own beside a newline count and a copy: one invented block.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot start has nothing to say")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot start has nothing to say, and one that can prints it")]
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use jiff::SignedDuration;
 use logfade::format::{Columns, Format, Spans};
 use logfade::scrub::{Clean, KeySource, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use logfade::store::keys::{KeyRing, KeyStore};
-use logfade::store::sink::{Compress, Encoder, Frame};
-use logfade::store::source::BLOCK;
+use logfade::store::sink::{Compress, Encoder, Frame, Sink};
+use logfade::store::source::{BLOCK, Block, Filled, Source, Stop};
 #[path = "../tests/suite/mmdb.rs"]
 #[expect(dead_code, unreachable_pub, clippy::indexing_slicing, reason = "the tests use all of it, from other places")]
 mod mmdb;
@@ -151,6 +151,20 @@ fn stages(criterion: &mut Criterion) {
         });
     });
 
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("raw.log");
+    #[expect(clippy::disallowed_methods, reason = "a file of its own")]
+    std::fs::write(&path, block).expect("a file");
+    let mut raw = Block::default();
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| {
+            let mut source = Source::open(&path, &Stop::default(), 1 << 20).expect("a source");
+            while !matches!(source.fill(&mut raw, BLOCK).expect("a file can be read"), Filled::End) {
+                black_box(raw.as_bytes());
+            }
+        });
+    });
+
     let format = Format::parse("combined").expect("a named format");
     let (mut columns, mut spans) = (Columns::default(), Spans::default());
     group.bench_function("split", |bencher| {
@@ -186,117 +200,145 @@ fn stages(criterion: &mut Criterion) {
             black_box(&frame);
         });
     });
+    group.bench_function("compress, zstd:3", |bencher| {
+        worker.scrub(block);
+        bencher.iter(|| {
+            encoder.encode(&worker.clean, &mut frame).expect("memory");
+            black_box(&frame);
+        });
+    });
+    let mut sink = Sink::append("/dev/null".as_ref(), Compress::None).expect("a sink");
+    group.bench_function("write, to /dev/null", |bencher| bencher.iter(|| sink.write(black_box(&worker.clean)).expect("nothing is full")));
     group.finish();
 }
 
-/// Time per record under a policy in which one action is awake; what it costs is the difference to the first row.
-///
-/// A policy that keeps addresses or users looks for none elsewhere: the residual scan is awake where `client_addr` is not kept.
-fn actions(criterion: &mut Criterion) {
+/// Bytes of raw log per second that one stage alone could do: the time that it adds to a line of which everything else is kept.
+fn values(criterion: &mut Criterion) {
     let text = block();
     let block = text.as_bytes();
-    let records = text.lines().count() as u64;
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut group = criterion.benchmark_group("record");
-    for (name, lines) in [
-        ("all kept", ""),
-        ("residual scan", "client_addr = \"drop\"\nuser = \"drop\""),
-        ("residual scan and address", "client_addr = \"truncate/24,32\"\nuser = \"drop\""),
-        ("path detect", "path = \"detect\""),
-        ("path template", "path = \"template\""),
-        ("query by name", "query = { default = \"drop\", keep = [\"page\"] }"),
-        ("referrer origin", "referrer = \"origin\""),
-        ("agent family", "user_agent = \"family\""),
-        ("address hash", "client_addr = \"hash\""),
-        ("time to the hour", "time = \"hour\""),
-    ] {
-        let mut worker = Worker::new(&Settings { keys: Some(keys(&dir)), ..settings(keep_but(lines), Output::Same) });
-        group.bench_function(name, |bencher| bencher.iter_custom(|wanted| per_record(wanted, records, || _ = black_box(worker.scrub(black_box(block))))));
-    }
-    group.finish();
-}
-
-/// What one act costs per record: two policies in turn over the same block, the fastest block of each, and the difference.
-///
-/// Unlike the difference of two rows above it does not depend on what else the machine does meanwhile. Where the client's
-/// address is touched, the other policy drops it: both look for addresses elsewhere.
-fn acts(criterion: &mut Criterion) {
-    let text = block();
-    let block = text.as_bytes();
-    let records = text.lines().count() as u64;
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut group = criterion.benchmark_group("act");
-    const DROPPED: &str = "client_addr = \"drop\"";
+    let mut group = criterion.benchmark_group("stage alone");
+    group.throughput(Throughput::Bytes(block.len() as u64));
     for (name, without, with) in [
-        ("time of the record, for its key", "", "session = \"hash\""),
-        ("address truncate", DROPPED, "client_addr = \"truncate/24,32\""),
-        ("address hash, and the time", DROPPED, "client_addr = \"hash\""),
-        ("address hash", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"hash\""),
-        ("address hash/address", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"hash/address\""),
-        ("address encrypt-prefix, 15 % IPv6", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"encrypt-prefix\""),
-        ("agent hash", "session = \"hash\"", "user_agent = \"hash\""),
-        ("agent family, cached", "", "user_agent = \"family\""),
-        ("query by name", "query = \"drop\"", "query = { default = \"drop\", keep = [\"page\"] }"),
-        ("query hash by name", "query = \"drop\"\nsession = \"hash\"", "query = { default = \"drop\", hash = [\"page\"] }"),
-        ("path detect", "", "path = \"detect\""),
-        ("referrer origin", "", "referrer = \"origin\""),
+        ("address", "query = \"drop\"\nclient_addr = \"drop\"", "query = \"drop\"\nclient_addr = \"truncate/24,32\""),
+        ("time", "query = \"drop\"", "query = \"drop\"\ntime = \"hour\""),
+        ("request", "", "query = \"drop\"\npath = \"detect\""),
+        ("referrer", "query = \"drop\"", "query = \"drop\"\nreferrer = \"origin\""),
+        ("agent", "query = \"drop\"", "query = \"drop\"\nuser_agent = \"family\""),
+        ("residual scan", "query = \"drop\"", "query = \"drop\"\nclient_addr = \"drop\"\nuser = \"drop\""),
     ] {
-        let mut pair = [without, with].map(|lines| Worker::new(&Settings { keys: Some(keys(&dir)), ..settings(keep_but(lines), Output::Same) }));
-        group.bench_function(name, |bencher| bencher.iter_custom(|wanted| difference(wanted, records, &mut pair, block)));
+        let mut pair = [without, with].map(|lines| Worker::new(&settings(keep_but(lines), Output::Same)));
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|wanted| {
+                let [without, with] = fastest(wanted.clamp(8, 40) as usize, &mut pair, block);
+                with.saturating_sub(without).max(Duration::from_nanos(1)).mul_f64(wanted as f64)
+            });
+        });
     }
     group.finish();
 }
 
-/// A database of countries with a network for each /16 of IPv4 and for 4,096 of IPv6, asked for addresses that come once.
-fn places(criterion: &mut Criterion) {
-    let codes = ["SE", "NO", "DK", "FI", "DE", "FR", "US", "BR"];
-    let mut dice = Dice(0x6E_0B);
-    let four = (0..223 * 256_u32).map(|number| format!("{}.{}.0.0/16", 1 + number / 256, number % 256));
-    let six = (0..4_096_u32).map(|number| format!("2001:db8:{number:x}0::/44"));
-    let networks: Vec<(String, Vec<u8>)> = four.chain(six).map(|network| (network, mmdb::country(dice.pick(&codes)))).collect();
-    let networks: Vec<(&str, Vec<u8>)> = networks.iter().map(|(network, record)| (network.as_str(), record.clone())).collect();
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("countries.mmdb");
-    #[expect(clippy::disallowed_methods, reason = "a file of its own")]
-    std::fs::write(&path, mmdb::database("Bench-Country", &networks)).expect("a file");
-    let policy = |lines: &str| Policy::parse("bench", "bench", &format!("geoip = {path:?}\n{lines}\nother = \"keep\"")).expect("a policy");
-    let atlas = Atlas::open(&policy("client_addr = \"country\""), Box::new(|_| {})).expect("a database").expect("it is needed");
+/// A row of the table: what it is, the policy without it, the policy with it.
+type Row = (&'static str, &'static str, &'static str);
+
+/// Where the client's address is touched, the other policy drops it: both look for addresses elsewhere. Without a query the commonest
+/// lines take the way that `default` takes; what is keyed does not, so both take the general one.
+const ACTIONS: [Row; 21] = [
+    ("address truncate", "query = \"drop\"\nclient_addr = \"drop\"", "client_addr = \"truncate/24,32\""),
+    ("address black-marker", "query = \"drop\"\nclient_addr = \"drop\"", "client_addr = \"black-marker\""),
+    ("address hash", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"hash\""),
+    ("address hash/address", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"hash/address\""),
+    ("address encrypt-prefix, 15 % IPv6", "client_addr = \"drop\"\nsession = \"hash\"", "client_addr = \"encrypt-prefix\""),
+    ("time of the record, for its key", "query = \"drop\"\nident = \"drop\"", "query = \"drop\"\nsession = \"hash\""),
+    ("time second", "query = \"drop\"", "query = \"drop\"\ntime = \"second\""),
+    ("time hour", "query = \"drop\"", "query = \"drop\"\ntime = \"hour\""),
+    ("path detect", "query = \"drop\"", "query = \"drop\"\npath = \"detect\""),
+    ("path template", "query = \"drop\"", "query = \"drop\"\npath = \"template\""),
+    ("query drop", "", "query = \"drop\""),
+    ("query by name", "", "query = { default = \"drop\", keep = [\"page\"] }"),
+    ("query hash by name", "session = \"hash\"", "query = { default = \"drop\", hash = [\"page\"] }"),
+    ("referrer no-query", "query = \"drop\"", "query = \"drop\"\nreferrer = \"no-query\""),
+    ("referrer path", "query = \"drop\"", "query = \"drop\"\nreferrer = \"path\""),
+    ("referrer origin", "query = \"drop\"", "query = \"drop\"\nreferrer = \"origin\""),
+    ("referrer site", "query = \"drop\"", "query = \"drop\"\nreferrer = \"site\""),
+    ("agent family, cached", "query = \"drop\"", "query = \"drop\"\nuser_agent = \"family\""),
+    ("agent hash", "session = \"hash\"", "user_agent = \"hash\""),
+    ("bytes and status bucket", "query = \"drop\"", "query = \"drop\"\nbytes = \"bucket\"\nstatus = \"bucket\""),
+    ("residual scan of what is kept", "query = \"drop\"\nreferrer = \"keep\"", "query = \"drop\"\nclient_addr = \"drop\"\nuser = \"drop\""),
+];
+
+/// What each action costs per record, and what share that is of a line under `default`: two policies in turn over the same block, the fastest
+/// block of each, and the difference. Unlike the difference of two rows of criterion it does not depend on what else the machine does.
+fn actions() {
     let text = block();
     let block = text.as_bytes();
     let records = text.lines().count() as u64;
-    let mut pair = ["client_addr = \"truncate/24,32\"", "client_addr = \"country\""]
-        .map(|lines| Worker::new(&Settings { places: Some(atlas.source()), ..settings(policy(lines), Output::Same) }));
-    let mut group = criterion.benchmark_group("act");
-    group.bench_function("address country, against truncate", |bencher| bencher.iter_custom(|wanted| difference(wanted, records, &mut pair, block)));
-    group.finish();
+    let dir = tempfile::tempdir().expect("a directory");
+    let whole = {
+        let mut pair = [0, 1].map(|_| Worker::new(&settings(built_in("default"), Output::Same)));
+        let [first, second] = fastest(200, &mut pair, block);
+        nanoseconds(first.min(second), records)
+    };
+    println!("\n{:<40} {:>10} {:>8}", "action", "ns/record", "share");
+    println!("{:<40} {whole:>10.1} {:>7.1}%", "a whole line under `default`", 100.0);
+    let row = |name: &str, pair: &mut [Worker; 2]| {
+        let [without, with] = fastest(60, pair, block);
+        let cost = nanoseconds(with, records) - nanoseconds(without, records);
+        println!("{name:<40} {cost:>10.1} {:>7.1}%", cost / whole * 100.0);
+    };
+    for (name, without, with) in ACTIONS {
+        let with = if with.contains("query") || !without.contains("query = \"drop\"") { with.to_owned() } else { format!("query = \"drop\"\n{with}") };
+        let mut pair = [without, &with].map(|lines| Worker::new(&Settings { keys: Some(keys(&dir)), ..settings(keep_but(lines), Output::Same) }));
+        row(name, &mut pair);
+    }
+    row("address country, against truncate", &mut countries(&dir));
+    println!();
 }
 
-/// What the second worker needs for `wanted` records more than the first.
-fn difference(wanted: u64, records: u64, pair: &mut [Worker; 2], block: &[u8]) -> Duration {
+/// The fastest of so many blocks for each of two workers, in turn.
+fn fastest(rounds: usize, pair: &mut [Worker; 2], block: &[u8]) -> [Duration; 2] {
     let mut best = [Duration::MAX; 2];
-    for _ in 0..wanted.div_ceil(2 * records).max(8) {
+    for _ in 0..rounds {
         for (worker, best) in pair.iter_mut().zip(&mut best) {
             let start = Instant::now();
             black_box(worker.scrub(black_box(block)));
             *best = start.elapsed().min(*best);
         }
     }
-    best[1].saturating_sub(best[0]).mul_f64(wanted as f64 / records as f64)
+    best
 }
 
-/// The time of `wanted` records, measured over whole blocks.
-fn per_record(wanted: u64, records: u64, mut block: impl FnMut()) -> Duration {
-    let rounds = wanted.div_ceil(records);
-    let start = Instant::now();
-    for _ in 0..rounds {
-        block();
-    }
-    start.elapsed().mul_f64(wanted as f64 / (rounds * records) as f64)
+fn nanoseconds(block: Duration, records: u64) -> f64 {
+    block.as_secs_f64() * 1e9 / records as f64
+}
+
+/// A database of countries with a network for each /16 of IPv4 and for 4,096 of IPv6, asked for addresses that come once.
+fn countries(dir: &tempfile::TempDir) -> [Worker; 2] {
+    let codes = ["SE", "NO", "DK", "FI", "DE", "FR", "US", "BR"];
+    let mut dice = Dice(0x6E_0B);
+    let four = (0..223 * 256_u32).map(|number| format!("{}.{}.0.0/16", 1 + number / 256, number % 256));
+    let six = (0..4_096_u32).map(|number| format!("2001:db8:{number:x}0::/44"));
+    let networks: Vec<(String, Vec<u8>)> = four.chain(six).map(|network| (network, mmdb::country(dice.pick(&codes)))).collect();
+    let networks: Vec<(&str, Vec<u8>)> = networks.iter().map(|(network, record)| (network.as_str(), record.clone())).collect();
+    let path = dir.path().join("countries.mmdb");
+    #[expect(clippy::disallowed_methods, reason = "a file of its own")]
+    std::fs::write(&path, mmdb::database("Bench-Country", &networks)).expect("a file");
+    let policy = |lines: &str| Policy::parse("bench", "bench", &format!("geoip = {path:?}\n{lines}\nother = \"keep\"")).expect("a policy");
+    let atlas = Atlas::open(&policy("client_addr = \"country\""), Box::new(|_| {})).expect("a database").expect("it is needed");
+    ["client_addr = \"truncate/24,32\"", "client_addr = \"country\""].map(|lines| Worker::new(&Settings { places: Some(atlas.source()), ..settings(policy(lines), Output::Same) }))
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(1));
-    targets = stages, actions, acts, places
+    targets = stages, values
 }
-criterion_main!(benches);
+
+/// The table first; a filter on the command line leaves it out, unless it says `action`.
+fn main() {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if filters.is_empty() || filters.iter().any(|filter| filter.contains("action")) {
+        actions();
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
