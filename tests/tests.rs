@@ -50,6 +50,7 @@ mod suite {
     mod readme;
     pub mod reference;
     mod register;
+    mod report;
     mod retention;
     mod risk;
     pub mod samples;

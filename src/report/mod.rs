@@ -5,3 +5,4 @@ pub mod meaning;
 pub mod questions;
 pub mod register;
 pub mod risk;
+pub mod status;

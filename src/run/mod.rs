@@ -6,4 +6,5 @@ pub mod expire;
 pub mod pipe;
 pub mod risk;
 pub mod subject;
+pub mod status;
 pub mod verify;

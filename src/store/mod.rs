@@ -14,6 +14,7 @@ mod lease;
 pub mod ledger;
 pub mod ledger_key;
 pub mod listen;
+pub mod page;
 pub mod places;
 pub mod readback;
 pub mod rights;

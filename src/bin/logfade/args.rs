@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// What expiry would do with every file, and why; changes nothing
     Plan(Plan),
+    /// The state of retention: what is kept until when, what was done, what is open
+    Report(Report),
     /// The record of processing (GDPR Art. 30), from the configuration
     Register(Register),
     /// A person's records: find, export, erase (GDPR Art. 15 and 17)
@@ -339,6 +341,21 @@ pub(crate) struct Plan {
     /// As of this time, which may not lie after the wall clock
     #[arg(long, value_name = "TIME", value_parser = crate::state::moment)]
     pub(crate) now: Option<jiff::Timestamp>,
+}
+
+/// `logfade report`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade report
+  logfade report --html /srv/www/retention.html  one page for the data-protection officer; loads nothing from elsewhere
+  logfade --json report | jq '.classes[].forms[] | {form, oldest, deadline, overdue}'
+
+With --json and --html both are written, with the same figures. Changes nothing. Exit code 1: something is due and stays;
+4: the ledger does not hold.")]
+pub(crate) struct Report {
+    /// Write the report as one HTML page; takes the place of an older one, and of nothing else. - is stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// `logfade register`

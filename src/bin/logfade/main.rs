@@ -19,6 +19,7 @@ mod risk;
 mod show;
 mod state;
 mod subject;
+mod status;
 mod verify;
 
 use args::{Args, Command};
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Check(ref check)) => check::check(&args, check),
         Some(Command::Keys(ref typed)) => keys::run(&args, typed),
         Some(Command::Plan(ref typed)) => plan::run(&args, typed),
+        Some(Command::Report(ref typed)) => status::run(&args, typed),
         Some(Command::Register(ref typed)) => register::run(&args, typed),
         Some(Command::Subject(ref typed)) => subject::run(&args, typed),
         Some(Command::Man) => show::man(),
