@@ -51,6 +51,7 @@ mod suite {
     pub mod reference;
     mod register;
     mod report;
+    mod report_page;
     mod retention;
     mod risk;
     pub mod samples;

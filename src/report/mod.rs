@@ -2,7 +2,10 @@
 
 pub mod counts;
 pub mod meaning;
+mod look;
 pub mod questions;
 pub mod register;
 pub mod risk;
 pub mod status;
+
+pub use look::inert;

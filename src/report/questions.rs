@@ -3,14 +3,16 @@
 use super::risk::Figures;
 use crate::format::{FIELDS, Field};
 use crate::scrub::{Action, Policy, Precision, Simple};
+use serde::{Serialize, Serializer};
 
 /// Fields whose value is somebody's, or their device's.
 const PERSONAL: [Field; 8] = [Field::ClientAddr, Field::ProxiedAddr, Field::User, Field::Ident, Field::Session, Field::RequestId, Field::Cookie, Field::ClientPort];
 
 /// One question and its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// `singling out`, `linkability` or `inference`.
+    #[serde(rename = "question")]
     pub name: &'static str,
     /// Whether it is possible.
     pub verdict: Verdict,
@@ -37,6 +39,12 @@ impl Verdict {
             Self::Partly => "partly",
             Self::NotMeasured => "not by these figures",
         }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use crate::format::{FIELDS, Field};
+use serde::{Serialize, Serializer};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// Fingerprints of groups and of addresses that are counted exactly; beyond them it is a sample.
@@ -26,7 +27,7 @@ pub struct Risk {
 }
 
 /// The figures of one clean file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
     /// Records that were counted.
     pub records: u64,
@@ -41,8 +42,10 @@ pub struct Figures {
 }
 
 /// Groups of records that agree in address, user agent and hour.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Groups {
+    /// What the records of a group share.
+    pub by: [&'static str; 3],
     /// Different groups.
     pub distinct: u64,
     /// Share of records that are alone in their group, 0 to 1.
@@ -58,11 +61,12 @@ pub struct Groups {
 }
 
 /// Groups of one size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bar {
     /// Smallest size, in records.
     pub from: u64,
     /// Largest size; `u64::MAX` for no limit.
+    #[serde(serialize_with = "limit")]
     pub to: u64,
     /// Groups of such a size.
     pub groups: u64,
@@ -71,7 +75,7 @@ pub struct Bar {
 }
 
 /// Records that share a value of `client_addr`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Chains {
     /// Different values.
     pub distinct: u64,
@@ -84,18 +88,41 @@ pub struct Chains {
 }
 
 /// What one field tells.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FieldFigures {
     /// The field.
+    #[serde(serialize_with = "name")]
     pub field: Field,
     /// Records that have a value.
     pub records: u64,
     /// Different values.
     pub distinct: u64,
     /// Shannon entropy in bits, of the records that have a value.
+    #[serde(rename = "entropy_bits")]
     pub bits: f64,
     /// One of how many values was looked at.
     pub one_in: u64,
+}
+
+impl Bar {
+    /// `1`, `2 to 4`, `100 or more`.
+    pub fn size(&self) -> String {
+        match self.to {
+            to if to == self.from => to.to_string(),
+            u64::MAX => format!("{} or more", self.from),
+            to => format!("{} to {to}", self.from),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn limit<S: Serializer>(to: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(*to).filter(|to| *to < u64::MAX).serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn name<S: Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(field.name())
 }
 
 impl Risk {
@@ -148,6 +175,7 @@ impl Risk {
             records: self.records,
             k: self.k,
             groups: Groups {
+                by: ["client_addr", "user_agent", "hour"],
                 distinct: groups.distinct(),
                 unique: groups.share(1, 1),
                 below_k: groups.share(1, self.k.saturating_sub(1)),

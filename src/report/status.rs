@@ -2,18 +2,20 @@
 
 mod html;
 mod pictures;
+mod risk;
 mod volume;
 
 pub use html::{MARK, html};
+pub use risk::{K, MOST, RiskStatus, Sample};
 pub use volume::{Day, Volume, Volumes};
 
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::Fault;
+use crate::retain::ledger::{Fault, Reasons};
 use crate::retain::plan::{Plan, Reason, Verdict};
 use crate::retain::{Class, Config, Form, Keep, KeyMode, Output};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What no deletion can promise, in the words of the report.
 const NOT_PROMISED: [&str; 6] = [
@@ -26,7 +28,7 @@ const NOT_PROMISED: [&str; 6] = [
 ];
 
 /// The state of retention.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// As of when.
     pub now: Timestamp,
@@ -40,6 +42,8 @@ pub struct Status {
     pub classes: Vec<ClassStatus>,
     /// The files in which something is due that stays.
     pub overdue_files: Vec<Overdue>,
+    /// What each form still says about single people.
+    pub risk: Vec<RiskStatus>,
     /// What was done on each UTC day of the last 31 that have entries.
     pub days: Vec<Day>,
     /// Keys of pseudonyms.
@@ -65,6 +69,10 @@ pub struct ClassStatus {
     pub purpose: Option<String>,
     /// What was done with it, by the ledger.
     pub volume: Volume,
+    /// Why lines were rejected.
+    pub reasons: Reasons,
+    /// Rejected lines of which the ledger does not say why: older entries, and counts alone.
+    pub rejected_untold: u64,
     /// The forms that are kept.
     pub forms: Vec<FormStatus>,
 }
@@ -213,6 +221,8 @@ pub struct Sources<'a> {
     pub config: &'a Config,
     /// The plan, and the bytes of each of its files; none where the files were not looked at.
     pub plan: Option<(&'a Plan, &'a [u64])>,
+    /// What was measured of forms, by class and form.
+    pub samples: Vec<(String, String, Sample)>,
     /// The ledger, folded.
     pub known: &'a Evidence,
     /// What the ledger counts.
@@ -226,21 +236,27 @@ pub struct Sources<'a> {
 impl Status {
     /// The state at `now`.
     pub fn of(sources: Sources<'_>, now: Timestamp) -> Self {
-        let Sources { config, plan, known, volumes, ledger, keys } = sources;
+        let Sources { config, plan, samples, known, volumes, ledger, keys } = sources;
         let rows: Vec<(&Verdict, u64)> = plan.map(|(plan, bytes)| plan.files.iter().zip(bytes.iter().copied()).collect()).unwrap_or_default();
         let (mut by_class, days) = volumes.into_parts();
-        let mut classes: Vec<ClassStatus> = config
-            .classes
-            .iter()
-            .map(|class| ClassStatus {
-                class: Some(class.name.clone()),
-                configured: true,
-                purpose: class.purpose.clone(),
-                volume: by_class.remove(&Some(class.name.clone())).unwrap_or_default(),
-                forms: class.all_forms().map(|form| kept(class, form, plan.is_some().then_some(&rows))).collect(),
-            })
-            .collect();
-        classes.extend(by_class.into_iter().map(|(class, volume)| ClassStatus { class, configured: false, purpose: None, volume, forms: Vec::new() }));
+        let foreign: Vec<Option<String>> = by_class.keys().filter(|name| name.as_deref().is_none_or(|name| config.class(name).is_none())).cloned().collect();
+        let mut counted = |class: Option<String>, of: Option<&Class>| {
+            let (volume, reasons) = by_class.remove(&class).unwrap_or_default();
+            ClassStatus {
+                class,
+                configured: of.is_some(),
+                purpose: of.and_then(|class| class.purpose.clone()),
+                volume,
+                rejected_untold: volume.rejected.saturating_sub(reasons.lines()),
+                reasons,
+                forms: of.map_or_else(Vec::new, |class| class.all_forms().map(|form| kept(class, form, plan.is_some().then_some(&rows))).collect()),
+            }
+        };
+        let mut classes: Vec<ClassStatus> = config.classes.iter().map(|class| counted(Some(class.name.clone()), Some(class))).collect();
+        classes.extend(foreign.into_iter().map(|class| counted(class, None)));
+        let forms = config.classes.iter().flat_map(|class| class.all_forms().map(move |form| (class, form)));
+        let sample = |class: &Class, form: &Form| samples.iter().find(|(of, name, _)| *of == class.name && *name == form.name).map(|(.., sample)| sample.clone());
+        let risk = forms.map(|(class, form)| RiskStatus::of(class, form, sample(class, form))).collect();
         let overdue_files: Vec<Overdue> = rows.iter().filter(|(file, _)| file.overdue).map(|(file, _)| overdue(config, file)).collect();
         let hold = |hold: &crate::retain::ledger::Hold| HoldStatus {
             name: hold.name.clone(),
@@ -267,6 +283,7 @@ impl Status {
             changed: known.planned().is_none_or(|planned| planned.configuration != config.retention_digest()),
             classes,
             overdue_files,
+            risk,
             days,
             keys,
             holds: known.holds().values().map(hold).collect(),
@@ -281,7 +298,7 @@ impl Status {
 fn is_listed(class: &Class, form: &Form) -> bool {
     match (&form.keep, &form.output) {
         (Keep::Raw, _) => form.name == class.raw.name && !form.seal,
-        (Keep::Clean(_), Some(Output::Directory(_))) => !form.seal,
+        (Keep::Clean(_) | Keep::Aggregate { .. }, Some(Output::Directory(_))) => !form.seal,
         (Keep::Clean(_) | Keep::Aggregate { .. }, _) => false,
     }
 }
@@ -355,6 +372,3 @@ fn overdue(config: &Config, file: &Verdict) -> Overdue {
         since: file.oldest.zip(form).and_then(|(oldest, (class, form))| class.deadline(form, oldest)),
     }
 }
-
-/// Classes by name; `None` stands for what was cleaned without a configuration.
-type ByClass = BTreeMap<Option<String>, Volume>;

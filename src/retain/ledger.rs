@@ -6,8 +6,10 @@ pub mod chain;
 mod digest;
 pub mod incidents;
 mod name;
+mod reasons;
 
 pub use digest::{Digest, Keyed};
+pub use reasons::Reasons;
 
 use super::KeyMode;
 use jiff::Timestamp;
@@ -130,6 +132,9 @@ pub struct Scrubbed {
     pub format: Option<String>,
     /// The lines of the raw file.
     pub tally: Counts,
+    /// Why lines were rejected, as far as it was told.
+    #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    pub reasons: Reasons,
     /// Time of the oldest record; none if no record has one.
     pub oldest: Option<Timestamp>,
     /// Time of the newest record.

@@ -1,13 +1,17 @@
 //! `report`: looks at configuration, files, ledger and keys, and changes nothing.
 
 use super::expire::look;
-use crate::report::status::{KeysStatus, LedgerStatus, Sources, Status, Volumes};
-use crate::retain::Config;
+use super::risk::sample;
+use crate::report::status::{K, KeysStatus, LedgerStatus, MOST, Sample, Sources, Status, Volumes};
 use crate::retain::evidence::Evidence;
+use crate::retain::plan::{Plan, Reason};
+use crate::retain::{Config, Keep};
+use crate::scrub::Output as Layout;
 use crate::store::keys::{KeyState, KeyStore};
 use crate::store::ledger::Reader;
 use crate::store::{Cause, StoreError};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::path::Path;
 
 /// The state at `now`, and what could not be looked at. A ledger that does not hold is part of the state, and no ground to look at files.
@@ -42,9 +46,30 @@ pub fn status(config: &Config, state: &Path, now: Timestamp) -> Result<(Status, 
     };
     // Gone between looking and here: it takes no place any more.
     let bytes: Vec<u64> = looked.iter().flat_map(|plan| &plan.files).map(|file| file.path.symlink_metadata().map_or(0, |meta| meta.len())).collect();
+    let mut failures = failures;
+    let samples = looked.as_ref().map_or_else(Vec::new, |plan| samples(config, plan, &mut failures));
     let plan = looked.as_ref().map(|plan| (plan, bytes.as_slice()));
-    let status = Status::of(Sources { config, plan, known: &known, volumes, ledger, keys: keys(config, state) }, now);
+    let status = Status::of(Sources { config, plan, samples, known: &known, volumes, ledger, keys: keys(config, state) }, now);
     Ok((status, failures))
+}
+
+/// Measures every clean form on its newest files.
+fn samples(config: &Config, plan: &Plan, failures: &mut Vec<StoreError>) -> Vec<(String, String, Sample)> {
+    let mut found = Vec::new();
+    for (class, form) in config.classes.iter().flat_map(|class| class.forms.iter().map(move |form| (class, form))) {
+        if !matches!(form.keep, Keep::Clean(_)) {
+            continue;
+        }
+        let mut files: Vec<_> = plan.files.iter().filter(|file| file.class == class.name && file.form == form.name && file.reason != Reason::Vanished).collect();
+        files.sort_by_key(|file| Reverse((file.newest, &file.path)));
+        let paths: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+        let format = class.format.as_ref().filter(|_| form.layout == Layout::Same);
+        match sample(&paths, format, (K, MOST)) {
+            Ok(sample) => found.push((class.name.clone(), form.name.clone(), sample)),
+            Err(error) => failures.push(error),
+        }
+    }
+    found
 }
 
 fn keys(config: &Config, state: &Path) -> KeysStatus {

@@ -209,7 +209,7 @@ fn times_are_remembered_by_identity() {
 /// What the ledger knows and nobody deleted here is missed, until somebody settles it.
 #[test]
 fn what_somebody_else_deleted_is_missed() {
-    use logfade::retain::ledger::{Counts, Entry, Fault, Identity, Incident, Keyed, Output, Scrubbed};
+    use logfade::retain::ledger::{Counts, Entry, Fault, Identity, Incident, Keyed, Output, Reasons, Scrubbed};
     let dir = Dir::new();
     log(&dir, "log/access.log.1", line("20/Mar/2024:12:00:00").as_bytes(), MARCH);
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
@@ -222,6 +222,7 @@ fn what_somebody_else_deleted_is_missed() {
         content: None,
         format: None,
         tally: Counts::default(),
+        reasons: Reasons::default(),
         oldest: Some(at("2024-01-01T00:00:00Z")),
         newest: Some(at("2024-01-02T00:00:00Z")),
         outputs: vec![Output { path: output.clone(), form: "default".into(), policy: Default::default(), digest: Keyed([2; 32]), bytes: 5, lines: 1, excluded: 0 }],

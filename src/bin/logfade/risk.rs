@@ -1,13 +1,14 @@
 //! `logfade explain --risk`: what a clean file still says about single people, in figures and in words.
 
 use crate::args::{Args, Explain};
+use crate::complain::{self, Complaint};
 use crate::{Outcome, show};
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use logfade::report::questions::{Question, percent, questions, standing};
-use logfade::report::risk::{Bar, Figures};
+use logfade::report::risk::Figures;
 use logfade::run::risk::{RiskReport, risk};
 use logfade::scrub::Policy;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -17,34 +18,32 @@ pub(crate) fn run(args: &Args, typed: &Explain) -> Outcome {
     let policy = show::past_policy(&typed.rules.policy)?;
     let path = typed.file.as_deref().filter(|path| *path != Path::new("-"));
     let report = risk(path, format.as_ref(), typed.k)?;
-    let text = if args.json { format!("{}\n", json(&report, &policy)) } else { text(&report, &policy) };
+    let text = if args.json { json(&report, &policy)? } else { text(&report, &policy) };
     show::say(&text)
 }
 
-fn json(report: &RiskReport, policy: &Policy) -> Value {
-    let Figures { records, k, groups, chains, fields } = &report.figures;
-    let bar = |bar: &Bar| json!({"from": bar.from, "to": (bar.to < u64::MAX).then_some(bar.to), "groups": bar.groups, "records": bar.records});
-    let question = |question: &Question| json!({"question": question.name, "verdict": question.verdict.name(), "answer": question.answer});
-    json!({
-        "format": report.format,
-        "policy": policy.name(),
-        "records": records,
-        "unparsed": report.unparsed,
-        "k": k,
-        "groups": {
-            "by": ["client_addr", "user_agent", "hour"],
-            "distinct": groups.distinct,
-            "unique": groups.unique,
-            "below_k": groups.below_k,
-            "alike": groups.alike,
-            "histogram": groups.histogram.iter().map(bar).collect::<Vec<_>>(),
-            "one_in": groups.one_in,
-        },
-        "chains": chains.map(|chains| json!({"distinct": chains.distinct, "longest": chains.longest, "mean": chains.mean, "one_in": chains.one_in})),
-        "fields": fields.iter().map(|field| json!({"field": field.field.name(), "records": field.records, "distinct": field.distinct, "entropy_bits": field.bits, "one_in": field.one_in})).collect::<Vec<_>>(),
-        "questions": questions(policy, &report.figures).iter().map(question).collect::<Vec<_>>(),
-        "standing": standing(policy),
-    })
+/// The report for machines.
+#[derive(Serialize)]
+struct Told<'a> {
+    format: Option<&'a str>,
+    policy: &'a str,
+    unparsed: u64,
+    #[serde(flatten)]
+    figures: &'a Figures,
+    questions: [Question; 3],
+    standing: String,
+}
+
+fn json(report: &RiskReport, policy: &Policy) -> Result<String, Complaint> {
+    let told = Told {
+        format: report.format.as_deref(),
+        policy: policy.name(),
+        unparsed: report.unparsed,
+        figures: &report.figures,
+        questions: questions(policy, &report.figures),
+        standing: standing(policy),
+    };
+    serde_json::to_string(&told).map(|text| text + "\n").map_err(|error| complain::output(error.into()))
 }
 
 fn text(report: &RiskReport, policy: &Policy) -> String {
@@ -55,14 +54,9 @@ fn text(report: &RiskReport, policy: &Policy) -> String {
     let _infallible = writeln!(text, "Who shares address, user agent and hour with how many ({} groups{}):\n", groups.distinct, sample(groups.one_in));
     let mut table = table(["group of", "groups", "records", "share"]);
     for bar in &groups.histogram {
-        let size = match bar.to {
-            to if to == bar.from => to.to_string(),
-            u64::MAX => format!("{} or more", bar.from),
-            to => format!("{} to {to}", bar.from),
-        };
         let all = groups.histogram.iter().map(|bar| bar.records).sum::<u64>().max(1);
         let about = about(groups.one_in);
-        table.add_row([size, format!("{about}{}", bar.groups), format!("{about}{}", bar.records), percent(bar.records as f64 / all as f64)]);
+        table.add_row([bar.size(), format!("{about}{}", bar.groups), format!("{about}{}", bar.records), percent(bar.records as f64 / all as f64)]);
     }
     let _infallible = writeln!(text, "{table}\n");
     let _infallible = writeln!(text, "alone: {} of the records; with fewer than {k}: {}", percent(groups.unique), percent(groups.below_k));

@@ -1,12 +1,11 @@
 //! What the ledger counts: lines, files and bytes by class and by day.
 
-use super::ByClass;
-use crate::retain::ledger::Entry;
 use crate::retain::ledger::chain::Line;
+use crate::retain::ledger::{Entry, Keyed, Reasons, Scrubbed};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Days that a report shows.
 const DAYS: usize = 31;
@@ -39,16 +38,19 @@ pub struct Volume {
 }
 
 impl Volume {
-    fn add(&mut self, entry: &Entry) {
+    /// `first`: no entry in front of this one spoke of the raw file; `made`: bytes of outputs that are new.
+    fn add(&mut self, entry: &Entry, (first, made): (bool, u64)) {
         match entry {
             Entry::Scrubbed(scrubbed) => {
-                self.scrubbed += 1;
-                self.read += scrubbed.tally.read;
-                self.clean += scrubbed.tally.clean;
-                self.rejected += scrubbed.tally.rejected;
-                self.excluded += scrubbed.tally.excluded;
-                self.bytes_raw += scrubbed.identity.size;
-                self.bytes_made += scrubbed.outputs.iter().map(|output| output.bytes).sum::<u64>();
+                self.bytes_made += made;
+                if first {
+                    self.scrubbed += 1;
+                    self.read += scrubbed.tally.read;
+                    self.clean += scrubbed.tally.clean;
+                    self.rejected += scrubbed.tally.rejected;
+                    self.excluded += scrubbed.tally.excluded;
+                    self.bytes_raw += scrubbed.identity.size;
+                }
             }
             Entry::Deleted(deletion) => {
                 self.deleted += 1;
@@ -78,15 +80,43 @@ pub struct Day {
 pub struct Volumes {
     by_class: ByClass,
     by_day: BTreeMap<Date, Volume>,
+    /// Raw files and outputs that were counted: a table of a day is entered for every raw file that went into it.
+    seen: HashSet<(Option<String>, Keyed)>,
 }
+
+/// Classes by name; `None` stands for what was cleaned without a configuration.
+type ByClass = BTreeMap<Option<String>, (Volume, Reasons)>;
 
 impl Volumes {
     /// Takes the next line of the ledger into account.
     pub fn take(&mut self, line: &Line) {
-        if matches!(line.entry, Entry::Scrubbed(_) | Entry::Deleted(_) | Entry::Split(_)) {
-            self.by_class.entry(line.entry.class().cloned()).or_default().add(&line.entry);
-            self.by_day.entry(line.at.to_zoned(TimeZone::UTC).date()).or_default().add(&line.entry);
+        if !matches!(line.entry, Entry::Scrubbed(_) | Entry::Deleted(_) | Entry::Split(_)) {
+            return;
         }
+        let mut new = (false, 0);
+        if let Entry::Scrubbed(scrubbed) = &line.entry {
+            new = self.novelty(scrubbed);
+            if new.0 {
+                self.by_class.entry(scrubbed.class.clone()).or_default().1.add(&scrubbed.reasons);
+            }
+        }
+        if let Entry::Split(split) = &line.entry {
+            // What a cut left was counted before it was cut.
+            self.seen.extend([Some(split.into_digest), split.into_content].into_iter().flatten().map(|digest| (Some(split.class.clone()), digest)));
+        }
+        self.by_class.entry(line.entry.class().cloned()).or_default().0.add(&line.entry, new);
+        self.by_day.entry(line.at.to_zoned(TimeZone::UTC).date()).or_default().add(&line.entry, new);
+    }
+
+    /// Whether the raw file is a new one, and the bytes of outputs that are.
+    fn novelty(&mut self, scrubbed: &Scrubbed) -> (bool, u64) {
+        let class = &scrubbed.class;
+        let mut is_new = |digest: Keyed| self.seen.insert((class.clone(), digest));
+        let by_bytes = is_new(scrubbed.digest);
+        // A log that was compressed meanwhile is the same log.
+        let by_content = scrubbed.content.is_none_or(&mut is_new) || scrubbed.content == Some(scrubbed.digest);
+        let made = scrubbed.outputs.iter().filter(|output| is_new(output.digest)).map(|output| output.bytes).sum();
+        (by_bytes && by_content, made)
     }
 
     /// By class, and the last days.

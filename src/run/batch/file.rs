@@ -2,7 +2,7 @@
 
 use super::super::pipe::{PipeReport, Start, start};
 use super::{Shop, lock};
-use crate::retain::ledger::{Counts, Identity, Keyed, Output, Scrubbed};
+use crate::retain::ledger::{Counts, Identity, Keyed, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, Quarantined, Scrubber, Settings, Tally};
 use crate::store::archive::Archive;
 use crate::store::draft::{Draft, Ground, withdraw};
@@ -195,6 +195,7 @@ impl Shop {
             content: None,
             format,
             tally: counts,
+            reasons: Reasons::of(&tally),
             oldest: tally.oldest,
             newest: tally.newest,
             outputs: vec![output],

@@ -5,7 +5,7 @@ use super::held::{Digests, Folder, Held, Piece, lines};
 use super::sieve::Sieve;
 use super::{Halt, Journal, Refusal, Shelf, Stamps, refused};
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::{Counts, Digest, Entry, Keyed, Output, Scrubbed};
+use crate::retain::ledger::{Counts, Digest, Entry, Keyed, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, Quarantined, Scrubber, Selection, Settings, Tally};
 use crate::store::StoreError;
 use crate::store::digest::Meter;
@@ -226,6 +226,7 @@ fn made_entry<F: Files>(held: &Held<F>, class: &str, format: Option<String>, sur
         content: Some(survey.digests.content),
         format,
         tally: Counts { read: tally.read, clean: tally.clean, rejected: tally.rejected, excluded: tally.excluded },
+        reasons: Reasons::of(&tally),
         oldest: survey.oldest,
         newest: survey.newest,
         outputs: made.iter().map(|form| form.output.clone()).collect(),

@@ -5,7 +5,7 @@ use super::held::{Folder, Held, Piece};
 use super::sieve::Sieve;
 use super::{Halt, Journal, Shelf, Stamps, Survey};
 use crate::retain::aggregate::Table;
-use crate::retain::ledger::{Counts, Digest, Entry, Output, Scrubbed};
+use crate::retain::ledger::{Counts, Digest, Entry, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, OnReject, Output as Layout, Quarantined, Scrubber, Selection, Settings, Tally};
 use crate::store::files::Files;
 use jiff::Timestamp;
@@ -116,6 +116,7 @@ impl<F: Files> Shelf<F> {
                 content: Some(survey.digests.content),
                 format: None,
                 tally: Counts { read: survey.lines, clean: survey.lines - survey.rejected.min(survey.lines), rejected: survey.rejected, excluded: 0 },
+                reasons: Reasons::default(),
                 oldest: survey.oldest,
                 newest: survey.newest,
                 outputs: vec![output.clone()],
