@@ -115,12 +115,10 @@ impl Bar {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn limit<S: Serializer>(to: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     Some(*to).filter(|to| *to < u64::MAX).serialize(serializer)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn name<S: Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(field.name())
 }

@@ -41,7 +41,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A configuration under which raw may go, and one old file beside a young one.
 fn place() -> (Dir, Vec<String>) {
     let dir = Dir::new();
-    ["clean", "stats"].map(|name| std::fs::create_dir(dir.at(name)).unwrap());
+    for name in ["clean", "stats"] {
+        std::fs::create_dir(dir.at(name)).unwrap();
+    }
     let text = CONFIG.replace("DIR", dir.path().to_str().unwrap());
     dir.file("logfade.toml", text.as_bytes());
     log(&dir, "access.log.2", &[line("05/Jan/2026").repeat(3), "gibberish\n".to_owned()].concat(), DAY);

@@ -61,7 +61,9 @@ fn day(day: Date, lines: u32) -> String {
 /// Half a year of weekly logs up to now, through an expiry at the end of each month.
 fn half_year() -> (Dir, Vec<String>) {
     let dir = Dir::new();
-    ["log", "clean", "stats", "odd", "odd-clean"].map(|name| std::fs::create_dir(dir.at(name)).unwrap());
+    for name in ["log", "clean", "stats", "odd", "odd-clean"] {
+        std::fs::create_dir(dir.at(name)).unwrap();
+    }
     dir.file("logfade.toml", CONFIG.replace("DIR", dir.path().to_str().unwrap()).as_bytes());
     let base: Vec<String> = ["-c", &dir.arg("logfade.toml"), "--state", &dir.arg("state")].map(str::to_owned).into();
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
