@@ -148,7 +148,10 @@ fn inference(policy: &Policy, figures: &Figures) -> Question {
             format!("{} of the records stand in a group of several that all ask for one path: who is known to be in the group is known to have read it{also}", percent(alike)),
         )
     } else {
-        (Verdict::Partly, format!("{} tell what was read and from where, once a record is known to be somebody's", words(&telling)))
+        (
+            Verdict::Partly,
+            format!("{} {} what was read and from where, once a record is known to be somebody's", words(&telling), if telling.len() == 1 { "tells" } else { "tell" }),
+        )
     };
     Question { name: "inference", verdict, answer }
 }

@@ -49,6 +49,11 @@ fn of_form(key: &str, risk: &RiskStatus) -> Markup {
     }
 }
 
+/// One of how many was looked at.
+fn counted(key: &str, one_in: u64) -> Markup {
+    page! { @if one_in > 1 { "a sample of one in " (number(key, one_in)) } @else { data data-json=(key) value=(one_in) { "all counted" } } }
+}
+
 fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
     let key = &format!("{risk_key}/sample");
     let (figures, groups) = (&sample.figures, &sample.figures.groups);
@@ -68,7 +73,7 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
                     "Records that share "
                     @for (at, field) in groups.by.iter().enumerate() { @if at > 0 { ", " } (words(&format!("{key}/groups/by/{at}"), field)) }
                     ": " (number(&format!("{key}/groups/distinct"), groups.distinct)) " groups"
-                    @if groups.one_in > 1 { ", from a sample of one in " (number(&format!("{key}/groups/one_in"), groups.one_in)) } @else { ", all counted (one in " (number(&format!("{key}/groups/one_in"), groups.one_in)) ")" }
+                    ", " (counted(&format!("{key}/groups/one_in"), groups.one_in))
                 }
                 thead { tr { th scope="col" { "group of" } th scope="col" class="n" { "groups" } th scope="col" class="n" { "records" } th scope="col" class="n" { "share" } } }
                 tbody {
@@ -97,8 +102,8 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
                     @if chains.one_in > 1 { "at least " }
                     (number(&format!("{key}/chains/longest"), chains.longest)) " records under one address or pseudonym; "
                     (number(&format!("{key}/chains/distinct"), chains.distinct)) " values with "
-                    (figure(&format!("{key}/chains/mean"), chains.mean, &format!("{:.1}", chains.mean))) " records on average (one in "
-                    (number(&format!("{key}/chains/one_in"), chains.one_in)) " counted)"
+                    (figure(&format!("{key}/chains/mean"), chains.mean, &format!("{:.1}", chains.mean))) " records on average, "
+                    (counted(&format!("{key}/chains/one_in"), chains.one_in))
                 }
             }
         }
@@ -108,7 +113,7 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
                 (wide("What each field tells", &page! {
                     table {
                         caption { (format!("{:.2}", (figures.records as f64).max(1.0).log2())) " bits tell every record from all others" }
-                        thead { tr { th scope="col" { "field" } th scope="col" class="n" { "records" } th scope="col" class="n" { "values" } th scope="col" class="n" { "entropy, bits" } th scope="col" class="n" { "one in … counted" } } }
+                        thead { tr { th scope="col" { "field" } th scope="col" class="n" { "records" } th scope="col" class="n" { "values" } th scope="col" class="n" { "entropy, bits" } th scope="col" class="n" { "counted" } } }
                         tbody {
                             @for (at, field) in figures.fields.iter().enumerate() {
                                 @let key = format!("{key}/fields/{at}");
@@ -117,7 +122,7 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
                                     td class="n" { (number(&format!("{key}/records"), field.records)) }
                                     td class="n" { (about(field.one_in)) (number(&format!("{key}/distinct"), field.distinct)) }
                                     td class="n" { (figure(&format!("{key}/entropy_bits"), field.bits, &format!("{:.2}", field.bits))) }
-                                    td class="n" { (number(&format!("{key}/one_in"), field.one_in)) }
+                                    td class="n" { (counted(&format!("{key}/one_in"), field.one_in)) }
                                 }
                             }
                         }
