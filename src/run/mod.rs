@@ -5,6 +5,6 @@ mod catalog;
 pub mod expire;
 pub mod pipe;
 pub mod risk;
-pub mod subject;
 pub mod status;
+pub mod subject;
 pub mod verify;

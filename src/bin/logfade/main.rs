@@ -18,8 +18,8 @@ mod report;
 mod risk;
 mod show;
 mod state;
-mod subject;
 mod status;
+mod subject;
 mod verify;
 
 use args::{Args, Command};
