@@ -33,6 +33,7 @@ mod suite {
     mod formats;
     mod full_disk;
     mod identity;
+    mod init;
     pub mod keys;
     mod keys_ledger;
     mod lane;

@@ -6,6 +6,7 @@
 //! through is decided.
 
 pub mod aggregate;
+pub mod begin;
 pub mod class;
 pub mod config;
 pub mod evidence;

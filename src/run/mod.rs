@@ -3,6 +3,7 @@
 pub mod batch;
 mod catalog;
 pub mod expire;
+pub mod init;
 pub mod pipe;
 pub mod risk;
 pub mod status;

@@ -9,19 +9,27 @@ use std::path::Path;
 /// Bytes of an old page in which its mark has to stand.
 const HEAD: u64 = 4096;
 
-/// Mode 0640.
-fn create(path: &Path) -> io::Result<File> {
+/// Of a report, which says where logs lie.
+const PAGE: u32 = 0o640;
+
+/// Of a configuration, which whoever runs the program has to read, and which holds no secret.
+const PUBLIC: u32 = 0o644;
+
+fn create(path: &Path, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640)).map(File::from)?)
+    Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(mode)).map(File::from)?)
 }
 
 fn refused(path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
     StoreError { verb: "write", path: path.to_owned(), cause: Cause::Refused { why, remedy } }
 }
 
-/// Writes a new file. Refuses a name that is taken.
+/// Writes a new file, and the directory that it lies in where that is missing. Refuses a name that is taken.
 pub fn begin(path: &Path, text: &str) -> Result<(), StoreError> {
-    let mut file = match create(path) {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
+    }
+    let mut file = match create(path, PUBLIC) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(refused(path, "a file is there already", "name another one, or move it away: nothing is overwritten"));
         }
@@ -53,7 +61,7 @@ pub fn renew(path: &Path, text: &str, mark: &str) -> Result<(), StoreError> {
     hidden.push(name);
     hidden.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(hidden);
-    let written = create(&part).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).and_then(|()| std::fs::rename(&part, path));
+    let written = create(&part, PAGE).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())).and_then(|()| std::fs::rename(&part, path));
     if let Err(error) = written {
         #[expect(clippy::disallowed_methods, reason = "its own part, which this process alone has named")]
         let _what_failed_is_told = std::fs::remove_file(&part);

@@ -1,7 +1,9 @@
 //! Which files are meant: files, directories and globs, and where each one's clean file goes.
 
+use super::shelf::stem;
 use super::{Cause, StoreError};
 use globset::GlobBuilder;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -130,6 +132,59 @@ fn glob(path: &Path, out: &Path, found: &mut Vec<Found>) -> Result<(), StoreErro
     if found.len() == before { Err(refused(path, "nothing matches this pattern", "see what is there with ls")) } else { Ok(()) }
 }
 
+/// The logs of a directory, or of one file: a glob for each, and its files, the newest first. What rotation and compression add to a
+/// name, and a date within it, stand for a wildcard. Names that are not UTF-8 are left out.
+pub fn logs(place: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, StoreError> {
+    let root = place.canonicalize().map_err(StoreError::io("read", place))?;
+    let mut files = Vec::new();
+    if root.is_dir() {
+        std::fs::read_dir(&root).map_err(StoreError::io("read", place))?;
+        tree(&root, &mut |file, below| files.extend(file.is_ok().then(|| root.join(below))));
+    } else {
+        files.push(root);
+    }
+    let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in files {
+        let (Some(directory), Some(name)) = (file.parent().and_then(Path::to_str), file.file_name().and_then(OsStr::to_str)) else { continue };
+        let stem = stem(OsStr::new(name)).into_string().unwrap_or_default();
+        let escaped = |text: &str| text.chars().flat_map(|char| "*?[]{}\\".contains(char).then_some('\\').into_iter().chain([char])).collect::<String>();
+        let dated = dated(&stem);
+        let glob = dated.iter().map(|part| escaped(part)).collect::<Vec<_>>().join("*");
+        let end = if glob.ends_with('*') { "" } else { "*" };
+        found.entry(format!("{}/{glob}{end}", escaped(directory))).or_default().push(file);
+    }
+    let written = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+    found.values_mut().for_each(|files| files.sort_by_key(|path| std::cmp::Reverse((written(path), path.clone()))));
+    Ok(found)
+}
+
+/// What stands around the dates of a name: `access-20260101.log` has `access-` and `.log`.
+fn dated(name: &str) -> Vec<&str> {
+    let bytes = name.as_bytes();
+    let is_date = |at: usize| {
+        let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+        let bounded = |end: usize| !bytes.get(end).is_some_and(u8::is_ascii_digit) && !at.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_digit);
+        let dashes = bytes.get(at + 4) == Some(&b'-') && bytes.get(at + 7) == Some(&b'-');
+        match (digits(at..at + 8), digits(at..at + 4) && dashes && digits(at + 5..at + 7) && digits(at + 8..at + 10)) {
+            (true, _) if bounded(at + 8) => Some(8),
+            (_, true) if bounded(at + 10) => Some(10),
+            _ => None,
+        }
+    };
+    let (mut parts, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < bytes.len() {
+        match is_date(at) {
+            Some(width) => {
+                parts.push(name.get(start..at).unwrap_or_default());
+                (start, at) = (at + width, at + width);
+            }
+            None => at += 1,
+        }
+    }
+    parts.push(name.get(start..).unwrap_or_default());
+    parts
+}
+
 /// The output directory, absolute, whether it is there or not.
 pub fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     if let Ok(path) = path.canonicalize() {
@@ -158,6 +213,19 @@ mod tests {
         for (name, clean) in [("a.log", "a.log.zst"), ("a.log.2.gz", "a.log.2.zst"), ("b/a.log.xz", "b/a.log.zst"), ("a.zst", "a.zst"), (".gz", ".gz.zst")] {
             assert_eq!(named(Path::new(name)), Path::new(clean));
         }
+    }
+
+    #[test]
+    fn what_rotation_made_of_a_log_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for name in ["access.log", "access.log.1", "access.log.2.gz", "shop-20260101.log", "shop-20260102.log.gz", "a[b].log", ".hidden", "w/2026-01-01.log"] {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            std::fs::write(root.join(name), b"").unwrap();
+        }
+        let found: Vec<(String, usize)> = logs(&root).unwrap().into_iter().map(|(glob, files)| (glob.replace(root.to_str().unwrap(), ""), files.len())).collect();
+        assert_eq!(found, [("/a\\[b\\].log*", 1), ("/access.log*", 3), ("/shop-*.log*", 2), ("/w/*.log*", 1)].map(|(glob, files)| (glob.to_owned(), files)));
+        assert!(logs(&root.join("missing")).is_err());
     }
 
     #[test]

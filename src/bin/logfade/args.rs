@@ -116,6 +116,8 @@ pub(crate) enum Command {
     Report(Report),
     /// The record of processing (GDPR Art. 30), from the configuration
     Register(Register),
+    /// Write a first configuration for the logs of this machine
+    Init(Init),
     /// A person's records: find, export, erase (GDPR Art. 15 and 17)
     Subject(Subject),
     /// The manual page (roff)
@@ -356,6 +358,24 @@ pub(crate) struct Report {
     /// Write the report as one HTML page; takes the place of an older one, and of nothing else. - is stdout
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// `logfade init`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade init                                   /etc/logfade/logfade.toml as root, else ./logfade.toml
+  logfade init -o -                              on standard output
+  logfade init -o logfade.toml /srv/www/logs     for the logs of other directories
+
+Looks where servers write their logs, and finds out their formats by what stands in them. Nothing is overwritten, and nothing is
+deleted by what it writes: how long raw logs stay is left to you, and until you decide it `logfade check` says what is missing.")]
+pub(crate) struct Init {
+    /// Where to write the configuration; - is stdout
+    #[arg(short, long = "output-file", value_name = "FILE")]
+    pub(crate) output_file: Option<PathBuf>,
+    /// Directories or files to look at (default: where servers write them, such as /var/log/nginx)
+    #[arg(value_name = "DIR")]
+    pub(crate) places: Vec<PathBuf>,
 }
 
 /// `logfade register`

@@ -8,7 +8,7 @@ use logfade::scrub::Policy;
 use std::path::{Path, PathBuf};
 
 /// Where a configuration is looked for.
-const DEFAULT: &str = "/etc/logfade/logfade.toml";
+pub(crate) const DEFAULT: &str = "/etc/logfade/logfade.toml";
 
 /// The configuration file that counts: the one that was named, else the default if it is there.
 pub(crate) fn path(args: &Args) -> Option<PathBuf> {
@@ -26,7 +26,7 @@ pub(crate) fn load(args: &Args) -> Result<Option<Config>, Complaint> {
 
 /// Reads the configuration that a command cannot do without.
 pub(crate) fn required(args: &Args) -> Result<Config, Complaint> {
-    load(args)?.ok_or_else(|| Complaint::usage("there is no configuration", format!("name one with -c, or write {DEFAULT}; samples/retention has examples")))
+    load(args)?.ok_or_else(|| Complaint::usage("there is no configuration", format!("name one with -c, or let `logfade init` write {DEFAULT}; samples/retention has examples")))
 }
 
 /// A built-in policy, else the file of that name beside the configuration.

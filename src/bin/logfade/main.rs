@@ -9,6 +9,7 @@ mod exit;
 mod expire;
 mod hold;
 mod incident;
+mod init;
 mod keys;
 mod ledger;
 mod pipe;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Hold(ref typed)) => hold::run(&args, typed),
         Some(Command::Ledger(ref typed)) => ledger::run(&args, typed),
         Some(Command::Incident(ref typed)) => incident::run(&args, typed),
+        Some(Command::Init(ref typed)) => init::run(&args, typed),
         Some(Command::Check(ref check)) => check::check(&args, check),
         Some(Command::Keys(ref typed)) => keys::run(&args, typed),
         Some(Command::Plan(ref typed)) => plan::run(&args, typed),

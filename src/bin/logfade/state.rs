@@ -15,6 +15,14 @@ pub(crate) fn dir(args: &Args) -> Result<PathBuf, Complaint> {
     if let Some(state) = config::load(args)?.and_then(|config| config.state) {
         return Ok(state);
     }
+    fixed(args)
+}
+
+/// The same for who has no configuration yet.
+pub(crate) fn fixed(args: &Args) -> Result<PathBuf, Complaint> {
+    if let Some(state) = &args.state {
+        return Ok(state.clone());
+    }
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/logfade"));
     }

@@ -16,7 +16,7 @@ mod table;
 mod tests;
 
 pub(in crate::store) use cut::Cut;
-pub(in crate::store) use form::Order;
+pub(in crate::store) use form::{Order, stem};
 pub(in crate::store) use held::{Folder, Held};
 pub(in crate::store) use proof::{Claim, Sound};
 pub(in crate::store) use stamps::Stamps;
