@@ -332,7 +332,7 @@ mod tests {
                     let file = File::options().write(true).open(&path).unwrap();
                     // A cut between two members leaves an archive that is whole: only its digest, kept in the ledger, tells.
                     let every = if cfg!(debug_assertions) || last > 0 { 61 } else { 1 };
-                    let whole = (1..packed.len()).rev().filter(|len| (len % every == 0 || *len == packed.len() - last)).filter(|len| {
+                    let whole = (1..packed.len()).rev().filter(|len| len % every == 0 || *len == packed.len() - last).filter(|len| {
                         file.set_len(*len as u64).unwrap();
                         proven(&path, reading).is_some()
                     });
