@@ -19,10 +19,10 @@ mod table;
 pub mod time;
 mod variables;
 
-pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, is_envelope};
 #[doc(hidden)]
 pub use envelope::peel;
 pub use envelope::{Envelope, Peeled};
+pub(crate) use envelope::{SLOTS as ENVELOPE_SLOTS, is_envelope};
 pub use field::{FIELDS, Field};
 pub use layout::Piece;
 pub use named::{Named, named};

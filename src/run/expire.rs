@@ -5,12 +5,13 @@ mod pseudonyms;
 pub(super) mod tables;
 
 use super::catalog::{Item, Look, directories};
-use crate::retain::Config;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Incident, Planned};
 use crate::retain::plan::{Plan, Reason, plan};
+use crate::retain::{Class, Config, Form};
 use crate::scrub::{KeySource, PlaceSource, Policy};
 use crate::store::clock::{Astray, Reading};
+use crate::store::draft::make_directories;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
@@ -161,6 +162,10 @@ pub fn expire(job: ExpireJob<'_>) -> Result<ExpireReport, StoreError> {
         }
     }
     if report.standstill.is_none() {
+        // Without it a form has no place, and nothing of its class is deleted.
+        for directory in job.config.classes.iter().flat_map(Class::all_forms).filter_map(Form::directory) {
+            report.failures.extend(make_directories(directory).err());
+        }
         let nets = HeldNets::open(job.state)?;
         deeds::carry_out(job, (&store, &mut chronicle), (&items, &nets, &reading, &strict()?), &mut report);
         if let Some(Standstill::Clock(astray)) = report.standstill {

@@ -223,8 +223,8 @@ pub fn sweep(directory: &Path) -> Result<(), StoreError> {
     below.iter().try_for_each(|directory| sweep(directory))
 }
 
-/// Makes what leads to a file, each name made durable.
-fn make_directories(path: &Path) -> Result<(), StoreError> {
+/// Makes a directory and what leads to it with mode 0750, each name made durable.
+pub fn make_directories(path: &Path) -> Result<(), StoreError> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
