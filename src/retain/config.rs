@@ -5,7 +5,8 @@ use super::ledger::Digest;
 use super::parse;
 use super::recipient::is_eea;
 use crate::diagnostic::Diagnostic;
-use crate::scrub::Policy;
+use crate::format::Field;
+use crate::scrub::{Action, Policy, Precision};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,19 @@ impl Config {
 }
 
 impl Form {
+    /// How much later than what it says a time in its lines may have been: a policy that cuts times leaves the begin of the hour or day.
+    pub fn blur(&self) -> SignedDuration {
+        let Keep::Clean(policy) = &self.keep else { return SignedDuration::ZERO };
+        let Action::Precision(precision) = policy.action(Field::Time) else { return SignedDuration::ZERO };
+        let seconds = match precision {
+            Precision::Second => 1,
+            Precision::Minute => 60,
+            Precision::Hour => 3_600,
+            Precision::Day => 86_400,
+        };
+        SignedDuration::from_secs(seconds - 1)
+    }
+
     /// The recipients to whom this is a transfer to a third country.
     pub fn transfers(&self) -> impl Iterator<Item = &super::Recipient> {
         self.recipients.iter().filter(|recipient| !is_eea(&recipient.country))

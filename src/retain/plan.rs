@@ -251,7 +251,9 @@ fn verdict(config: &Config, file: &Found, holds: &BTreeMap<String, Hold>, now: T
         return Some(verdict);
     };
     let is_due = |record: Timestamp| class.deadline(form, record).is_some_and(|deadline| deadline <= now);
-    let (some, all) = (is_due(span.0), is_due(span.1));
+    // What a line says may be the begin of the hour or day of its record: what it was cut from is due later.
+    let latest = span.0.checked_add(form.blur()).unwrap_or(Timestamp::MAX).min(span.1);
+    let (some, all) = (is_due(latest), is_due(span.1));
     let (due, reason) = match (all, some) {
         (true, _) => (true, Reason::Expired),
         // Whole files, when the newest record is due.

@@ -233,7 +233,7 @@ impl Look<'_> {
         match surveyed {
             Ok((survey, formats)) => {
                 let own = (identity.mtime, identity.mtime);
-                item.found.span = Some(survey.oldest.zip(survey.newest).unwrap_or(own));
+                item.found.span = Some(survey.oldest.zip(survey.newest).map_or(own, |(oldest, newest)| (oldest, newest.checked_add(form.blur()).unwrap_or(Timestamp::MAX))));
                 item.found.state = if quiet { State::Quiet } else { State::InUse };
                 item.found.too_many_rejects = class.max_rejects.is_some_and(|limit| limit.is_exceeded(survey.rejected, survey.lines));
                 if form.name == class.raw.name {

@@ -142,7 +142,8 @@ impl Scene<'_, '_> {
             let boundary = boundary.ok_or_else(gone)?;
             let nets: Vec<(&Hold, &[IpNet])> = covering.iter().map(|hold| (hold, self.wanted(hold).unwrap_or_default())).collect();
             let settings = settings(class, item.formats.clone(), &self.policy(form), form);
-            let mut stays = |line: &[u8], at: Timestamp| at >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
+            let blur = form.blur();
+            let mut stays = |line: &[u8], at: Timestamp| at.checked_add(blur).unwrap_or(Timestamp::MAX) >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
             let access = (file.reason == Reason::Held).then_some(Access { mode: 0o600, user: None, group: None });
             let cutting = Cutting { settings: &settings, at: boundary, erased: false, stays: &mut stays, access };
             self.store.split(proven, cutting, &mut |deletion| !whole_holds && self.is_open(deletion), chronicle)?;
