@@ -4,8 +4,11 @@ use super::ledger::incidents::Incidents;
 use super::ledger::{Deletion, Entry, Hold, Identity, Keyed, Output, Scrubbed, Split};
 use super::ledger::{Planned, chain::Line};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+/// Why an output goes when its raw file grew: one of all lines, old and new, is proven.
+pub const OUTGROWN: &str = "its raw file grew, and another output has all of its lines";
 
 /// The ledger, folded.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Evidence {
     split: HashMap<Keyed, Vec<usize>>,
     /// Where outputs stand, into `scrubbed` and its outputs.
     outputs: BTreeMap<PathBuf, (usize, usize)>,
+    /// Digests of outputs that went because their raw file grew.
+    outgrown: HashSet<Keyed>,
     /// Digests of what was deleted, with the deletion.
     deleted: HashMap<Keyed, Deletion>,
     /// Deletions that were begun and not ended.
@@ -69,6 +74,9 @@ impl Evidence {
             }
             Entry::Deleted(deletion) => {
                 self.open.retain(|open| !is_same(open, deletion));
+                if deletion.reason.as_deref() == Some(OUTGROWN) {
+                    self.outgrown.insert(deletion.digest);
+                }
                 self.deleted.extend([Some(deletion.digest), deletion.content].into_iter().flatten().map(|digest| (digest, deletion.clone())));
             }
             Entry::Hold(hold) => drop(self.holds.insert(hold.name.clone(), hold.clone())),
@@ -150,7 +158,21 @@ impl Evidence {
     /// Raw files of classes whose forms were made, without those that went.
     pub fn standing(&self) -> impl Iterator<Item = &Scrubbed> {
         let gone = |digest: &Keyed| self.deleted.contains_key(digest);
-        self.scrubbed.iter().filter(move |scrubbed| scrubbed.class.is_some() && !gone(&scrubbed.digest) && !scrubbed.content.as_ref().is_some_and(gone))
+        self.scrubbed
+            .iter()
+            .filter(move |scrubbed| scrubbed.class.is_some() && !gone(&scrubbed.digest) && !scrubbed.content.as_ref().is_some_and(gone) && !self.is_outgrown(scrubbed))
+    }
+
+    /// Whether a raw file grew, and everything that was made of its front went for what was made of the whole.
+    fn is_outgrown(&self, scrubbed: &Scrubbed) -> bool {
+        let made = || self.by_digest.get(&scrubbed.digest).into_iter().flatten().filter_map(|at| self.scrubbed.get(*at)).flat_map(|scrubbed| &scrubbed.outputs);
+        !self.outgrown.is_empty() && made().any(|output| self.outgrown.contains(&output.digest)) && made().all(|output| self.deleted.contains_key(&output.digest))
+    }
+
+    /// Plain raw files of a class that stand nowhere else than in the front of a file with so many lines, if at all.
+    pub fn shorter(&self, class: &str, content: Keyed, lines: u64) -> impl Iterator<Item = &Scrubbed> {
+        let is_plain = move |scrubbed: &Scrubbed| scrubbed.content == Some(scrubbed.digest) && scrubbed.digest != content && !self.split.contains_key(&scrubbed.digest);
+        self.standing().filter(move |scrubbed| scrubbed.class.as_deref() == Some(class) && is_plain(scrubbed) && (1..=lines).contains(&scrubbed.tally.read))
     }
 
     /// Whether the ledger knows a file that this program published at a path.

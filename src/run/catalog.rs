@@ -290,7 +290,11 @@ impl Look<'_> {
         };
         for scrubbed in self.known.standing() {
             let Some(class) = scrubbed.class.as_deref().and_then(|name| self.config.class(name)) else { continue };
-            let stands = identities.contains(&scrubbed.identity) || digests.contains(&scrubbed.digest) || scrubbed.content.is_some_and(|content| digests.contains(&content));
+            // A file that was only written on is there.
+            let grew = |identity: &Identity| (identity.device, identity.inode) == (scrubbed.identity.device, scrubbed.identity.inode) && identity.size > scrubbed.identity.size;
+            let stands = identities.iter().any(|identity| *identity == scrubbed.identity || grew(identity))
+                || digests.contains(&scrubbed.digest)
+                || scrubbed.content.is_some_and(|content| digests.contains(&content));
             let announced = self.known.open().iter().any(|open| open.digest == scrubbed.digest) || gone.iter().any(|item| item.found.path == scrubbed.path);
             if stands || announced || scrubbed.path.exists() && items.iter().any(|item| item.found.path == scrubbed.path && item.survey.is_none()) {
                 continue;

@@ -1,6 +1,7 @@
 //! `plan` and `expire`: what is due goes, by the plan that both show, in front of a clock that can be believed.
 
 pub(super) mod deeds;
+mod grown;
 mod pseudonyms;
 pub(super) mod tables;
 

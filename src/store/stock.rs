@@ -13,7 +13,7 @@ use crate::scrub::{Selection, Settings, Tally};
 use crate::store::source::Source;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -330,6 +330,16 @@ impl Store {
     /// first; false says that a line was too long to be looked at.
     pub fn each_line(&self, raw: &Raw, settings: &Settings, each: &mut dyn FnMut(&[u8], Timestamp)) -> Result<bool, Halt> {
         self.shelf.each_line(&raw.0, settings, each)
+    }
+
+    /// Digests of the first so many decoded bytes of a file, of those numbers that it has.
+    pub fn fronts(&self, raw: &Raw, sizes: &BTreeSet<u64>) -> Result<BTreeMap<u64, Keyed>, Halt> {
+        self.shelf.fronts(&raw.0, sizes)
+    }
+
+    /// Whether a file has another one's name but for what rotation and compression add.
+    pub fn is_namesake(&self, raw: &Raw, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| shelf::stem(name) == shelf::stem(&raw.0.name))
     }
 
     /// Reads a whole file: digests, lines, and the times of its oldest and newest record.

@@ -123,6 +123,14 @@ impl Scene<'_, '_> {
             return Err(Halt::Refused { why: Refusal::Changed, path: file.path.clone() });
         }
         let is_raw = form.name == class.raw.name;
+        let before = match &item.survey {
+            Some(survey) if is_raw => self.grown(class, (&raw, survey), chronicle.known())?,
+            Some(_) | None => Vec::new(),
+        };
+        if !before.is_empty() && self.is_held(&class.name) {
+            // Old lines would stand twice.
+            return Err(Halt::Refused { why: Refusal::Stopped, path: file.path.clone() });
+        }
         if file.actions.contains(&Action::Scrub) {
             self.store.quiet(&raw, self.reading.wall)?;
             self.scrub(class, item, &raw, chronicle)?;
@@ -130,6 +138,9 @@ impl Scene<'_, '_> {
         if is_raw {
             // Also where the plan saw one: a day may lack one of its files.
             self.tables(class, item, &raw, chronicle)?;
+        }
+        if let (Some(survey), false) = (&item.survey, before.is_empty()) {
+            self.outgrow(class, (&raw, survey), &before, chronicle)?;
         }
         let needed: Vec<&str> = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File | Need::Tables)).map(|form| form.name.as_str()).collect();
         let why = Why { class: &file.class, form: &file.form, required: &needed, deadline: file.deadline, by_hand: None };

@@ -2,6 +2,7 @@
 
 use super::deeds::{Scene, access};
 use crate::retain::aggregate::{CELLS, Extent, Record, Table, Tables};
+use crate::retain::evidence::OUTGROWN;
 use crate::retain::ledger::{Digest, Output, Scrubbed};
 use crate::retain::plan::State;
 use crate::retain::{Class, Dimension, Form as Kept, Keep};
@@ -102,9 +103,13 @@ impl Scene<'_, '_> {
         }
         let earlier: Vec<Output> =
             known.outputs().filter(|(_, scrubbed, output)| scrubbed.class.as_ref() == Some(&class.name) && is_of(output, form, day)).map(|(.., output)| output.clone()).collect();
+        let mut outgrown = Vec::new();
+        for source in &sources {
+            outgrown.extend(self.grown(class, (&source.raw, source.survey), known)?.into_iter().map(|scrubbed| scrubbed.digest));
+        }
         let is_here = |scrubbed: &Scrubbed| {
             let digests = |source: &Source<'_>| [Some(source.survey.digests.bytes), Some(source.survey.digests.content)];
-            sources.iter().any(|source| digests(source).contains(&Some(scrubbed.digest)) || digests(source).contains(&scrubbed.content))
+            outgrown.contains(&scrubbed.digest) || sources.iter().any(|source| digests(source).contains(&Some(scrubbed.digest)) || digests(source).contains(&scrubbed.content))
         };
         let whole = earlier.iter().all(|output| known.sources(&output.path).all(is_here));
         let taken: Vec<&Source<'_>> = sources.iter().filter(|source| whole || !is_counted(source)).collect();
@@ -116,7 +121,7 @@ impl Scene<'_, '_> {
         let made = self.store.table(&of, &table, &files, chronicle)?;
         if whole {
             for output in earlier.iter().filter(|output| output.path != made.path && chronicle.known().deletion(output.digest).is_none()).cloned().collect::<Vec<_>>() {
-                self.supersede(counting, &output, chronicle)?;
+                self.supersede(counting, (&output, (!outgrown.is_empty()).then_some(OUTGROWN)), chronicle)?;
             }
         }
         Ok(())
@@ -171,11 +176,11 @@ impl Scene<'_, '_> {
     }
 
     /// Takes away the table of a day that was made again with more. Where a hold keeps it, or somebody else took it, both stay as they are.
-    fn supersede(&self, counting: &Counting<'_>, output: &Output, chronicle: &mut Chronicle) -> Result<(), Halt> {
+    fn supersede(&self, counting: &Counting<'_>, (output, why): (&Output, Option<&str>), chronicle: &mut Chronicle) -> Result<(), Halt> {
         let (Some(directory), Some(name)) = (output.path.parent(), output.path.file_name()) else { return Ok(()) };
         let deleted = |store: &Store, chronicle: &mut Chronicle| {
             let raw = store.file(&store.place(directory, Path::new(""))?, name)?;
-            let why = Why { class: &counting.class.name, form: &counting.form.name, required: &[], deadline: None, by_hand: None };
+            let why = Why { class: &counting.class.name, form: &counting.form.name, required: &[], deadline: None, by_hand: why };
             let proven = store.prove(raw, why, (chronicle.known(), self.reading.wall))?;
             let is_held = self.is_held(&counting.class.name);
             store.delete(proven, &mut |deletion| !is_held && self.is_open(deletion), chronicle)

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// The longest line that a cut carries over, in bytes.
-const LONGEST: usize = 64 * 1024 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Level of zstd for what stays: it is raw, and will go.
 const LEVEL: i32 = 3;

@@ -6,6 +6,7 @@ mod cut;
 mod draft;
 mod form;
 mod grave;
+mod grown;
 mod held;
 mod proof;
 mod recover;
