@@ -32,6 +32,7 @@ mod suite {
     pub mod families;
     mod formats;
     mod full_disk;
+    mod grown;
     mod identity;
     mod init;
     pub mod keys;
@@ -61,4 +62,5 @@ mod suite {
     pub mod support;
     mod vectors;
     mod verify;
+    mod window;
 }

@@ -194,14 +194,17 @@ fn row(shop: &Shop, found: Found) -> FileReport {
             let before = shop.out.join(&item.output);
             let Item { shown, source, .. } = &item;
             match shop.decide(source, &before) {
-                Ok(catalog::Fate::Skip(output)) => {
+                Ok(catalog::Fate::Skip(output, outgrown)) => {
                     shop.watch.bytes.fetch_add(source.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
-                    (shown.clone(), Some(output), (Status::Skipped, PipeReport::default()))
+                    match outgrown.map_or(Ok(()), |outgrown| shop.outgrow(outgrown)) {
+                        Ok(()) => (shown.clone(), Some(output), (Status::Skipped, PipeReport::default())),
+                        Err(error) => (shown.clone(), Some(output), failed(PipeReport::default(), error)),
+                    }
                 }
-                Ok(catalog::Fate::Write(_)) if shop.dry_run => (shown.clone(), Some(before), (Status::Planned, PipeReport::default())),
-                Ok(catalog::Fate::Write(ground)) => {
+                Ok(catalog::Fate::Write(..)) if shop.dry_run => (shown.clone(), Some(before), (Status::Planned, PipeReport::default())),
+                Ok(catalog::Fate::Write(ground, outgrown)) => {
                     let (report, done) = shop.file(source, &before, ground);
-                    let done = match done {
+                    let done = match done.and_then(|()| outgrown.map_or(Ok(()), |outgrown| shop.outgrow(outgrown))) {
                         Ok(()) => (Status::Done, report),
                         // What a decoder makes of an end in the middle is no damage.
                         Err(_) if shop.watch.stop.is_stopped() => failed(report, interrupted(source)),

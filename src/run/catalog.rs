@@ -313,7 +313,25 @@ impl Look<'_> {
         // What a person has settled is not told again.
         let settled = |path: &Path| self.known.incidents().iter().any(|case| case.what == Fault::Vanished && case.path.as_deref() == Some(path) && case.closed.is_some());
         gone.retain(|item| !settled(&item.found.path));
+        gone.retain(|item| !self.is_front(item, items));
         gone
+    }
+
+    /// Whether a raw file that is nowhere to be found was written on, and stands in the front of another one.
+    fn is_front(&self, gone: &Item, items: &[Item]) -> bool {
+        let Some(before) = gone.identity.and_then(|identity| self.known.seen(&identity)).filter(|scrubbed| scrubbed.content == Some(scrubbed.digest)) else { return false };
+        let longer = |item: &&Item| {
+            let is_raw = (&item.found.class, &item.found.form) == (&gone.found.class, &gone.found.form);
+            is_raw && item.survey.is_some_and(|survey| survey.lines >= before.tally.read) && item.identity.is_some_and(|identity| identity.mtime >= before.identity.mtime)
+        };
+        items.iter().filter(longer).any(|item| {
+            let (Some(directory), Some(name)) = (item.found.path.parent(), item.found.path.file_name()) else { return false };
+            let raw = self.store.place(directory, Path::new("")).and_then(|place| self.store.file(&place, name));
+            raw.is_ok_and(|raw| {
+                let fronts = self.store.is_namesake(&raw, &before.path).then(|| self.store.fronts(&raw, &BTreeSet::from([before.identity.size])));
+                fronts.and_then(Result::ok).is_some_and(|fronts| fronts.get(&before.identity.size) == Some(&before.digest))
+            })
+        })
     }
 }
 

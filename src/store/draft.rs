@@ -154,6 +154,14 @@ pub fn withdraw(path: &Path) -> Result<(), StoreError> {
     rustix::fs::rename(path, path.with_file_name(hidden(path.file_name().unwrap_or_default()))).map_err(failed)
 }
 
+/// Takes away a clean file of ours whose lines stand in another one.
+pub fn retire(path: &Path) -> Result<(), StoreError> {
+    match rustix::fs::unlink(path) {
+        Ok(()) | Err(Errno::NOENT) => sync_directory(path.parent().unwrap_or_else(|| Path::new("."))),
+        Err(errno) => Err(StoreError::io("remove", path)(errno.into())),
+    }
+}
+
 fn digest(mut file: &File, key: &LedgerKey) -> io::Result<Keyed> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("this is no regular file"));

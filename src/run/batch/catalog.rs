@@ -1,14 +1,18 @@
 //! What the ledger says about output names and raw files, and what follows from it for a file.
 
 use super::{Shop, lock, refused};
-use crate::retain::ledger::{Entry, Identity, Keyed, Output, Scrubbed, Split};
+use crate::retain::evidence::OUTGROWN;
+use crate::retain::ledger::{Deletion, Digest, Entry, Identity, Keyed, Output, Scrubbed, Split};
 use crate::store::StoreError;
 use crate::store::archive::{digest, look};
-use crate::store::draft::{Ground, digest_at};
+use crate::store::draft::{Ground, digest_at, retire};
 use crate::store::ledger::Entries;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// In the deletion of an output of `batch`, which has none.
+const NO_CLASS: &str = "-";
 
 /// Done work, by where it went and by what it was made of.
 #[derive(Default)]
@@ -24,10 +28,16 @@ pub(super) struct Catalog {
 
 /// What is to be done with a file.
 pub(super) enum Fate {
-    /// It is done: there.
-    Skip(PathBuf),
+    /// It is done: there. What was made of its front has to go, if there is any.
+    Skip(PathBuf, Option<Outgrown>),
     /// It is written.
-    Write(Ground),
+    Write(Ground, Option<Outgrown>),
+}
+
+/// What was made of a raw file before it grew.
+pub(super) struct Outgrown {
+    identity: Identity,
+    output: Output,
 }
 
 impl Catalog {
@@ -65,6 +75,17 @@ impl Catalog {
         self.by_file.get(&(identity.device, identity.inode)).into_iter().flatten().filter(same).cloned().collect()
     }
 
+    /// What was made of this file when it was shorter, and stands under a name of its own; the digest is what its front has to have.
+    fn made_of_front(&self, identity: &Identity, (rules, target): (Digest, &Path)) -> Option<(Keyed, Outgrown)> {
+        let earlier = self.by_file.get(&(identity.device, identity.inode)).into_iter().flatten().filter(|entry| entry.class.is_none() && entry.identity.size < identity.size);
+        let outputs = earlier.flat_map(|entry| entry.outputs.iter().map(move |output| (entry, output)));
+        let stands = |(entry, output): &(&Arc<Scrubbed>, &Output)| {
+            output.policy == rules && output.path != target && entry.identity.size > 0 && self.by_output.get(&output.path).is_some_and(|owner| Arc::ptr_eq(owner, entry))
+        };
+        let (entry, output) = outputs.filter(stands).max_by_key(|(entry, _)| entry.identity.size)?;
+        Some((entry.digest, Outgrown { identity: entry.identity, output: output.clone() }))
+    }
+
     /// What was made of the file that this one is left of: all of its records stand there. The digest is what this one has to have.
     fn made_of_whole(&self, identity: &Identity) -> Option<(Keyed, Vec<Arc<Scrubbed>>)> {
         let left = self.left.get(identity)?;
@@ -92,12 +113,20 @@ impl Shop {
     /// Whether a file is done, may be written, or has to be refused.
     pub(super) fn decide(&self, source: &Path, target: &Path) -> Result<Fate, StoreError> {
         let identity = look(source)?;
-        let (owner, made, whole) = {
+        let (owner, made, whole, front) = {
             let catalog = lock(&self.catalog);
-            (catalog.by_output.get(target).cloned(), catalog.made_of(&identity), catalog.made_of_whole(&identity))
+            let front = catalog.made_of_front(&identity, (self.rules, target));
+            (catalog.by_output.get(target).cloned(), catalog.made_of(&identity), catalog.made_of_whole(&identity), front)
+        };
+        let outgrown = match front {
+            Some((wanted, outgrown)) => {
+                let (.., found) = digest(source, &self.reading, outgrown.identity.size)?;
+                Some(outgrown).filter(|_| found == Some(wanted))
+            }
+            None => None,
         };
         if owner.is_none() && made.is_empty() && whole.is_none() {
-            return Ok(Fate::Write(Ground::Free));
+            return Ok(Fate::Write(Ground::Free, outgrown));
         }
         let front = owner.as_ref().map_or(0, |owner| owner.identity.size);
         let (identity, now, front) = digest(source, &self.reading, front)?;
@@ -109,11 +138,11 @@ impl Shop {
                     if own {
                         self.recognise(&entry, source, identity)?;
                     }
-                    return Ok(Fate::Skip(stands));
+                    return Ok(Fate::Skip(stands, outgrown));
                 }
             }
         }
-        let Some(owner) = owner else { return Ok(Fate::Write(Ground::Free)) };
+        let Some(owner) = owner else { return Ok(Fate::Write(Ground::Free, outgrown)) };
         // The same content, or the same file with something appended.
         if owner.digest != now && (owner.path != source || front != Some(owner.digest)) {
             return Err(refused(
@@ -123,7 +152,37 @@ impl Shop {
             ));
         }
         let ours = owner.outputs.iter().find(|output| output.path == *target).map(|output| output.digest);
-        Ok(Fate::Write(ours.map_or(Ground::Free, Ground::Ours)))
+        Ok(Fate::Write(ours.map_or(Ground::Free, Ground::Ours), outgrown))
+    }
+
+    /// Takes away what was made of the front of a file of which the whole is proven.
+    pub(super) fn outgrow(&self, outgrown: Outgrown) -> Result<(), StoreError> {
+        let Outgrown { identity, output } = outgrown;
+        let Some(ledger) = self.ledger.as_ref().filter(|_| !self.dry_run) else { return Ok(()) };
+        let there = digest_at(&output.path, &self.key)?;
+        if there.is_some_and(|there| there != output.digest) {
+            // Somebody changed it: it is not ours to take away.
+            return Ok(());
+        }
+        let deletion = Deletion {
+            class: NO_CLASS.to_owned(),
+            form: output.form,
+            identity: look(&output.path).unwrap_or(identity),
+            path: output.path,
+            digest: output.digest,
+            content: None,
+            deadline: None,
+            quiescence: None,
+            grave: None,
+            reason: Some(OUTGROWN.to_owned()),
+        };
+        if there.is_some() {
+            lock(ledger).append((self.clock)(), &Entry::Deleting(deletion.clone()))?;
+            retire(&deletion.path)?;
+        }
+        lock(ledger).append((self.clock)(), &Entry::Deleted(deletion.clone()))?;
+        lock(&self.catalog).by_output.remove(&deletion.path);
+        Ok(())
     }
 
     /// Where the records of an output stand: in it, or in what a cut left of it.
