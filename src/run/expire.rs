@@ -16,7 +16,7 @@ use crate::store::draft::make_directories;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use pseudonyms::{KeyVerdict, expire_keys, look_at_keys};
@@ -109,6 +109,13 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
     let plan = planned(config, &items, &known, now);
     let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
     Ok(ExpireReport { plan, fates, standstill: None, over_limit: 0, failures })
+}
+
+/// The raw files that stand, class by class, whether they can be opened or not.
+pub fn raw_files(config: &Config, state: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let (store, known, policy) = (Store::look(state)?, Chronicle::read(state)?, strict()?);
+    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, failures: Vec::new() };
+    Ok(config.classes.iter().flat_map(|class| look.raw_paths(class)).collect())
 }
 
 fn catalog(config: &Config, (store, known): (&Store, &Evidence), (surveys, wall): (&mut Surveys, Timestamp), failures: &mut Vec<StoreError>) -> Result<Vec<Item>, StoreError> {

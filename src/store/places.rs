@@ -4,6 +4,7 @@
 //! nothing: the edition that was read before stays, and that is said once.
 
 use super::{Cause, StoreError};
+use crate::retain::ledger::Digest;
 use crate::scrub::{Country, Lookup, Place, PlaceSource, Policy};
 use maxminddb::{PathElement, Reader, WithinOptions};
 use std::collections::{HashMap, HashSet};
@@ -77,6 +78,12 @@ impl Atlas {
         Ok(Some(Arc::new(Self { paths, needs, tell, state: Mutex::new(state) })))
     }
 
+    /// What tells these editions from others, wherever their files lie: what is made with others is made anew.
+    pub fn editions(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.books.iter().map(|book| book.digest.to_string()).collect()
+    }
+
     /// For [`crate::scrub::Settings`].
     pub fn source(self: &Arc<Self>) -> PlaceSource {
         let atlas = Arc::clone(self);
@@ -136,6 +143,8 @@ fn read_all(paths: &[PathBuf], (country, asn): (bool, bool)) -> Result<(Vec<Book
 /// One database, and where in its records an answer stands.
 struct Book {
     reader: Reader<Vec<u8>>,
+    /// Of the file's bytes.
+    digest: Digest,
     country: Option<&'static [&'static str]>,
     asn: Option<&'static [&'static str]>,
 }
@@ -169,9 +178,10 @@ impl Book {
             return Err(refused(path, "the database was written to while it was read", "replace it by renaming a whole file over it"));
         }
         let broken = |_error: maxminddb::MaxMindDbError| refused(path, "this is no database in MaxMind's format, or a damaged one", "get it again from where it came from");
+        let digest = Digest::of(&bytes);
         let reader = Reader::from_source(bytes).map_err(broken)?;
         reader.verify().map_err(broken)?;
-        let mut book = Self { reader, country: None, asn: None };
+        let mut book = Self { reader, digest, country: None, asn: None };
         book.probe().map_err(broken)?;
         Ok((book, identity))
     }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::mmdb::{asn, country, database};
-use super::support::{Dir, corpora, holds, lines, logfade, pipe};
+use super::support::{Dir, corpora, decoded, holds, lines, logfade, pipe};
 
 fn common(client: &str) -> String {
     format!("{client} - - [10/Oct/2023:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5\n")
@@ -24,6 +24,20 @@ fn shelf() -> (Dir, String) {
 fn run(dir: &Dir, policy: &str, args: &[&str], input: &str) -> super::support::Outcome {
     let path = dir.file("policy.toml", policy.as_bytes());
     pipe(&[&["--policy", path.as_str()], args].concat(), input.as_bytes())
+}
+
+#[test]
+fn an_archive_is_made_anew_with_another_database() {
+    let dir = Dir::new();
+    let policy = format!("geoip = {:?}\nclient_addr = \"country\"\nother = \"keep\"\n", dir.arg("c.mmdb"));
+    let (policy, raw) = (dir.file("policy.toml", policy.as_bytes()), dir.file("access.log", common("203.0.113.200").as_bytes()));
+    let (state, out) = (dir.arg("state"), dir.arg("out"));
+    for (code, status) in [("SE", "done"), ("SE", "skipped"), ("NO", "done")] {
+        dir.file("c.mmdb", &database("Test-Country", &[("203.0.113.0/24", country(code))]));
+        let outcome = logfade(&["--json", "--state", &state, "batch", &raw, "--out", &out, "--policy", &policy, "--format", "common"]).run(b"");
+        assert_eq!(outcome.expect_code(0).json()["files"][0]["status"], status, "{code}");
+        assert!(decoded(&dir.read("out/access.log.zst")).starts_with(code.as_bytes()));
+    }
 }
 
 fn clients(out: &[u8]) -> Vec<String> {

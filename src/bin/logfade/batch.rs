@@ -12,6 +12,7 @@ use logfade::retain::ledger::Digest;
 use logfade::run::batch::{BatchJob, FileReport, Status, Watch, batch};
 use logfade::run::pipe::{PipeJob, PipeReport};
 use logfade::scrub::{self, BUILT_IN};
+use logfade::store::places::Atlas;
 use logfade::store::sink::{Compress, Quarantine, rows};
 use logfade::store::walk::{Found, absolute, listed, walk};
 use serde_json::{Value, json};
@@ -141,6 +142,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
     // Before anything is made, so that a refusal leaves nothing behind.
     let keys = if typed.dry_run { keys::trial(args, &policy)? } else { keys::ring(args, &policy)? };
     let places = show::atlas(&policy)?;
+    let rules = rules(typed, places.as_deref());
     let quarantine = match (typed.on_reject, &typed.quarantine) {
         (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
@@ -168,7 +170,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
         places,
     };
     Ok(BatchJob {
-        rules: rules(typed),
+        rules,
         pipe,
         jobs: typed.jobs.map_or(processors, usize::from),
         dry_run: typed.dry_run,
@@ -179,12 +181,14 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
 }
 
 /// What decides about output bytes, besides the raw ones: whoever changes it gets new files.
-fn rules(typed: &Batch) -> Digest {
+fn rules(typed: &Batch, places: Option<&Atlas>) -> Digest {
     let name = &typed.rules.policy;
     let built_in = BUILT_IN.iter().find(|(known, _)| known == name).map(|(_, text)| (*text).to_owned());
     let policy = built_in.or_else(|| std::fs::read_to_string(name).ok()).unwrap_or_default();
-    let parts = json!([policy, typed.rules.format, format!("{:?}", typed.compress), format!("{:?}", typed.output), format!("{:?}", typed.on_reject), typed.max_line]);
-    Digest::of(parts.to_string().as_bytes())
+    let mut parts = vec![json!([policy, typed.rules.format, format!("{:?}", typed.compress), format!("{:?}", typed.output), format!("{:?}", typed.on_reject), typed.max_line])];
+    // Without a database the digest is what it was before there were any.
+    parts.extend(places.map(|places| json!(places.editions())));
+    Digest::of(parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes())
 }
 
 fn found(typed: &Batch, out: &Path) -> Result<Vec<Found>, Complaint> {

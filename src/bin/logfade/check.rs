@@ -4,7 +4,8 @@ use crate::args::{Args, Check};
 use crate::show::{self, say, table};
 use crate::{Outcome, config, keys, state};
 use logfade::retain::{self, Class, Config, Keep, Output, Source};
-use logfade::store::rights::{self, Lack};
+use logfade::run::expire::raw_files;
+use logfade::store::rights::{self, Lack, Missing};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,6 +30,8 @@ pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
     let state_dir = state::dir(args)?;
     let mut lacks = rights::directory(&state_dir);
     lacks.extend(config.classes.iter().flat_map(lacking));
+    let raw = raw_files(&config, &state_dir)?;
+    lacks.extend(raw.iter().filter_map(|path| rights::file(path)).filter(|lack| lack.what != Missing::Absent));
     if args.json { say(&format!("{}\n", report(&config, &path, &lacks))) } else { say(&explain(&config, &path, &lacks)) }
 }
 
@@ -84,8 +87,26 @@ fn explain(config: &Config, path: &Path, lacks: &[Lack]) -> String {
         }
     };
     list("still undecided", config.undecided());
-    list("what expiry will lack", lacks.iter().map(ToString::to_string).collect());
+    list("what expiry will lack", briefly(lacks));
     text
+}
+
+/// A directory full of files that lack the same is two lines.
+fn briefly(lacks: &[Lack]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut told: Vec<(Option<&Path>, Missing, usize)> = Vec::new();
+    for lack in lacks {
+        let kind = (lack.path.parent(), lack.what);
+        match told.iter_mut().find(|(parent, what, _)| (*parent, *what) == kind) {
+            Some((.., more)) => *more += 1,
+            None => {
+                lines.push(lack.to_string());
+                told.push((kind.0, kind.1, 0));
+            }
+        }
+    }
+    lines.extend(told.iter().filter(|(.., more)| *more > 0).map(|(parent, what, more)| format!("{more} more in {} {what}", parent.unwrap_or(Path::new("/")).display())));
+    lines
 }
 
 fn report(config: &Config, path: &Path, lacks: &[Lack]) -> serde_json::Value {
