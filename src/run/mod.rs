@@ -7,5 +7,6 @@ pub mod init;
 pub mod pipe;
 pub mod risk;
 pub mod status;
+pub mod sidecar;
 pub mod subject;
 pub mod verify;
