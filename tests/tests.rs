@@ -56,6 +56,7 @@ mod suite {
     mod report_page;
     mod retention;
     mod risk;
+    pub mod run;
     pub mod samples;
     mod stall;
     mod subject;

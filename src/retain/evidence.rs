@@ -88,6 +88,11 @@ impl Evidence {
 
     /// What was made of a file with these bytes, or of the file that it was cut from: the forms of all its records.
     pub fn forms(&self, digest: Keyed, content: Keyed) -> Vec<&Output> {
+        self.makings(digest, content).into_iter().flat_map(|scrubbed| &scrubbed.outputs).collect()
+    }
+
+    /// Each time that forms were made of it: a form is there if all of its outputs of one time are.
+    pub fn makings(&self, digest: Keyed, content: Keyed) -> Vec<&Scrubbed> {
         let mut seek = vec![digest, content];
         let mut seen = Vec::new();
         let mut forms = Vec::new();
@@ -96,8 +101,7 @@ impl Evidence {
                 continue;
             }
             seen.push(digest);
-            let found = self.by_digest.get(&digest).into_iter().flatten().filter_map(|at| self.scrubbed.get(*at));
-            forms.extend(found.flat_map(|scrubbed| &scrubbed.outputs));
+            forms.extend(self.by_digest.get(&digest).into_iter().flatten().filter_map(|at| self.scrubbed.get(*at)));
             if let Some(split) = self.left.get(&digest).and_then(|at| self.splits.get(*at)) {
                 seek.push(split.digest);
                 seek.extend(split.content);

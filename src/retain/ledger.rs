@@ -5,7 +5,7 @@
 pub mod chain;
 mod digest;
 pub mod incidents;
-mod name;
+pub(crate) mod name;
 mod reasons;
 
 pub use digest::{Digest, Keyed};

@@ -12,7 +12,7 @@ use crate::store::kept::Surveys;
 use crate::store::source::{Block, Filled};
 use crate::store::{Halt, Place, Raw, Refusal, Store, StoreError, Survey};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub(super) struct Look<'a> {
     pub(super) wall: Timestamp,
     /// For reading times: what it does with the rest is thrown away.
     pub(super) policy: &'a Arc<Policy>,
+    /// Device and inode of raw logs that the sidecar has begun: what it makes of them is its own to finish.
+    pub(super) begun: &'a HashSet<(u64, u64)>,
     /// What could not be looked at.
     pub(super) failures: Vec<StoreError>,
 }
@@ -202,7 +204,7 @@ impl Look<'_> {
         let identity = raw.identity();
         item.identity = Some(identity);
         let quiet = match self.store.quiet(&raw, self.wall) {
-            Ok(_) => true,
+            Ok(_) => form.name != class.raw.name || !self.begun.contains(&(identity.device, identity.inode)),
             Err(Halt::Refused { .. }) => false,
             Err(Halt::Failed(error)) => {
                 self.failures.push(error);

@@ -11,11 +11,13 @@ use crate::retain::ledger::{Deletion, Entry, Fault, Incident, Planned};
 use crate::retain::plan::{Plan, Reason, plan};
 use crate::retain::{Class, Config, Form};
 use crate::scrub::{KeySource, PlaceSource, Policy};
+use crate::store::checkpoint::Checkpoint;
 use crate::store::clock::{Astray, Reading};
 use crate::store::draft::make_directories;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,7 +103,7 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
     let (store, known) = (Store::look(state)?, Chronicle::read(state)?);
     let mut surveys = Surveys::open(state);
     let mut failures = Vec::new();
-    let items = catalog(config, (&store, &known), (&mut surveys, wall), &mut failures)?;
+    let items = catalog((config, state), (&store, &known), (&mut surveys, wall), &mut failures)?;
     // What was read need not be read again; whoever cannot write reads it again.
     if state.is_dir() {
         drop(surveys.keep(state));
@@ -114,13 +116,22 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
 /// The raw files that stand, class by class, whether they can be opened or not.
 pub fn raw_files(config: &Config, state: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let (store, known, policy) = (Store::look(state)?, Chronicle::read(state)?, strict()?);
-    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, failures: Vec::new() };
+    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, begun: &HashSet::new(), failures: Vec::new() };
     Ok(config.classes.iter().flat_map(|class| look.raw_paths(class)).collect())
 }
 
-fn catalog(config: &Config, (store, known): (&Store, &Evidence), (surveys, wall): (&mut Surveys, Timestamp), failures: &mut Vec<StoreError>) -> Result<Vec<Item>, StoreError> {
+fn catalog(
+    (config, state): (&Config, &Path),
+    (store, known): (&Store, &Evidence),
+    (surveys, wall): (&mut Surveys, Timestamp),
+    failures: &mut Vec<StoreError>,
+) -> Result<Vec<Item>, StoreError> {
     let policy = strict()?;
-    let mut look = Look { config, store, known, surveys, wall, policy: &policy, failures: Vec::new() };
+    let mut begun = HashSet::new();
+    for class in &config.classes {
+        begun.extend(Checkpoint::unfinished(state, &class.name)?);
+    }
+    let mut look = Look { config, store, known, surveys, wall, policy: &policy, begun: &begun, failures: Vec::new() };
     let items = look.catalog();
     failures.append(&mut look.failures);
     Ok(items)
@@ -139,17 +150,31 @@ fn planned(config: &Config, items: &[Item], known: &Evidence, now: Timestamp) ->
 
 /// Carries the plan out. The error is one of setting up: the lock, the ledger.
 pub fn expire(job: ExpireJob<'_>) -> Result<ExpireReport, StoreError> {
-    let reading = (job.clock)();
     let store = Store::open(job.state)?;
+    expire_in(job, &store, Awaits::Nobody)
+}
+
+/// Who has to have seen the plan of a new configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// Whoever runs this: the plan is recorded, and the next run carries it out.
+    Nobody,
+    /// A person: nothing is recorded, and nothing deleted, until somebody has run `expire`.
+    Person,
+}
+
+/// The same for whoever has the lock already.
+pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<ExpireReport, StoreError> {
+    let reading = (job.clock)();
     let mut chronicle = Chronicle::open(job.state, reading.wall)?;
     let before = Reading::kept(job.state)?;
     let astray = reading.against(before.as_ref(), chronicle.known().latest()).filter(|astray| !job.yes || *astray == Astray::Behind);
     let mut failures = Vec::new();
     if astray.is_none() {
-        recover(&job, &store, &mut chronicle, &mut failures);
+        recover(&job, store, &mut chronicle, &mut failures);
     }
     let mut surveys = Surveys::open(job.state);
-    let items = catalog(job.config, (&store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
+    let items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
     surveys.keep(job.state)?;
     let plan = planned(job.config, &items, chronicle.known(), job.now);
     let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
@@ -164,7 +189,9 @@ pub fn expire(job: ExpireJob<'_>) -> Result<ExpireReport, StoreError> {
     if chronicle.known().planned().is_none_or(|planned| planned.configuration != configuration) {
         let count = |count: usize| count as u64;
         let entry = Planned { configuration, plan: report.plan.digest(), files: count(report.plan.files.len()), due: count(report.plan.due().count()) };
-        chronicle.note(&Entry::Plan(entry))?;
+        if awaits == Awaits::Nobody {
+            chronicle.note(&Entry::Plan(entry))?;
+        }
         if !job.yes {
             report.standstill = Some(Standstill::NewConfiguration);
         }
@@ -175,7 +202,7 @@ pub fn expire(job: ExpireJob<'_>) -> Result<ExpireReport, StoreError> {
             report.failures.extend(make_directories(directory).err());
         }
         let nets = HeldNets::open(job.state)?;
-        deeds::carry_out(job, (&store, &mut chronicle), (&items, &nets, &reading, &strict()?), &mut report);
+        deeds::carry_out(job, (store, &mut chronicle), (&items, &nets, &reading, &strict()?), &mut report);
         if let Some(Standstill::Clock(astray)) = report.standstill {
             open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
         }

@@ -47,6 +47,8 @@ pub struct VerifyJob {
     pub raw: PathBuf,
     /// What became of it, in any codec.
     pub clean: PathBuf,
+    /// Further files of clean lines, in their order behind it.
+    pub more: Vec<PathBuf>,
     /// The format, or `None` to find it out.
     pub format: Option<Arc<Format>>,
     /// The policy that made the clean file: what it keeps is no leak, what it drops must be gone.
@@ -96,7 +98,7 @@ impl VerifyReport {
 /// Compares two files. The error is one of reading.
 pub fn verify(job: &VerifyJob) -> Result<VerifyReport, StoreError> {
     let mut raw = Lines::open(&job.raw, job.max_line)?;
-    let clean = Lines::open(&job.clean, job.max_line)?;
+    let clean = Lines::open(&job.clean, job.max_line)?.then(&job.more);
     let (formats, name, believed) = detected(job.format.as_ref(), &mut raw)?;
     let rules = Rules::new(job.policy.clone(), &job.except);
     let mut walk = Walk::new(job, &rules, &formats, believed);
@@ -166,7 +168,7 @@ mod tests {
         let (raw_path, clean_path) = (dir.join("raw"), dir.join("clean"));
         std::fs::write(&raw_path, raw).unwrap();
         std::fs::write(&clean_path, clean).unwrap();
-        VerifyJob { raw: raw_path, clean: clean_path, format: Format::parse("common").ok(), policy: None, except: Vec::new(), max_line: 1 << 20, held, progress: Arc::default() }
+        VerifyJob { raw: raw_path, clean: clean_path, more: Vec::new(), format: Format::parse("common").ok(), policy: None, except: Vec::new(), max_line: 1 << 20, held, progress: Arc::default() }
     }
 
     #[test]

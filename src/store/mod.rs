@@ -3,6 +3,7 @@
 //! What leaves it are verbs that take a [`crate::scrub::Clean`], a finished table of counts, or the quarantine's own buffer; none takes raw bytes.
 
 pub mod archive;
+pub mod checkpoint;
 pub mod clock;
 pub mod confirm;
 mod digest;
@@ -18,14 +19,17 @@ pub mod page;
 pub mod places;
 pub mod readback;
 pub mod rights;
+pub mod segment;
 mod shelf;
 pub mod sink;
 pub mod source;
 mod stock;
 mod tables;
+pub mod trail;
 pub mod walk;
+pub mod watch;
 
-pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Store, Survey};
+pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Sieve, Store, Survey};
 pub use tables::TableOf;
 
 use crate::retain::ledger::chain::Broken;

@@ -73,8 +73,12 @@ impl Encoder {
 
     /// Encodes the lines as one frame in place of what `frame` held.
     pub fn encode(&mut self, clean: &Clean, frame: &mut Frame) -> Result<(), StoreError> {
+        self.encode_plain(clean.as_bytes(), frame)
+    }
+
+    /// The same for clean lines that stood in a file of ours.
+    pub(super) fn encode_plain(&mut self, bytes: &[u8], frame: &mut Frame) -> Result<(), StoreError> {
         frame.bytes.clear();
-        let bytes = clean.as_bytes();
         if bytes.is_empty() {
             return Ok(());
         }

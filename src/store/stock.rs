@@ -5,6 +5,7 @@ use super::files::disk::Disk;
 use super::ledger::{self, Ledger, Reader};
 use super::ledger_key::LedgerKey;
 use super::shelf::{self, Claim, Cut, Folder, Held, Journal, Order, Shelf, Sound};
+use super::trail::Trail;
 use super::{Cause, StoreError};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::chain::Line;
@@ -21,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use super::shelf::{Access, Digests, Halt, Parts, Recovered, Refusal, Survey};
+pub use super::shelf::{Access, Digests, Halt, Parts, Recovered, Refusal, Sieve, Survey};
 
 /// What `run` and `expire` exclude each other by.
 const LOCK: &str = "expire.lock";
@@ -171,6 +172,11 @@ impl Chronicle {
             known.take(&line?);
         }
         Ok(known)
+    }
+
+    /// The time that entries carry from now on.
+    pub const fn turn(&mut self, wall: Timestamp) {
+        self.wall = wall;
     }
 
     /// Takes in what others have written since.
@@ -382,6 +388,11 @@ impl Store {
     /// Puts a directory in order after a crash.
     pub fn recover(&self, place: &Place, is_held: &dyn Fn(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Recovered, Halt> {
         self.shelf.recover(&place.0, is_held, chronicle)
+    }
+
+    /// Opens a log that is to be followed; none if there is no regular file.
+    pub fn trail(&self, path: &Path) -> Result<Option<Trail>, StoreError> {
+        Trail::open(path, &self.shelf.key)
     }
 
     /// A keyed digest of something that is no file.

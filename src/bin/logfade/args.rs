@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::incident::Incident;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
+use crate::run::Run;
 use crate::subject::Subject;
 use crate::verify::Verify;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
@@ -90,6 +91,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Archives: files, directories and globs to clean .zst files
     Batch(Batch),
+    /// The sidecar: follow logs, write their forms, expire on its own clock
+    Run(Run),
     /// Which format each file has
     Detect(Detect),
     /// The named formats

@@ -30,6 +30,14 @@ impl Complaint {
         Self { exit: Exit::Refused, text: Text::Plain(format!("{}\n{}", cause.into(), remedy.as_ref())) }
     }
 
+    /// What it says, for a log line.
+    pub(crate) fn text(&self) -> String {
+        match &self.text {
+            Text::Plain(text) => text.clone(),
+            Text::Shown(diagnostic) => diagnostic.render(false),
+        }
+    }
+
     /// Writes it to standard error.
     pub(crate) fn print(&self, color: bool) -> io::Result<()> {
         let mut stderr = io::stderr().lock();

@@ -17,6 +17,7 @@ mod plan;
 mod register;
 mod report;
 mod risk;
+mod run;
 mod show;
 mod state;
 mod status;
@@ -49,6 +50,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Plan(ref typed)) => plan::run(&args, typed),
         Some(Command::Report(ref typed)) => status::run(&args, typed),
         Some(Command::Register(ref typed)) => register::run(&args, typed),
+        Some(Command::Run(ref typed)) => run::run(&args, typed),
         Some(Command::Subject(ref typed)) => subject::run(&args, typed),
         Some(Command::Man) => show::man(),
         Some(Command::Completions { shell }) => show::completions(shell),

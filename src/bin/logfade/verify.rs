@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
     let job = VerifyJob {
         raw: typed.raw.clone(),
         clean: typed.clean.clone(),
+        more: Vec::new(),
         format: show::format(&typed.format)?,
         policy: typed.policy.as_deref().map(show::past_policy).transpose()?.map(Arc::new),
         except: typed.except.clone(),

@@ -215,7 +215,6 @@ impl Scene<'_, '_> {
         for (form, policy, place) in &places {
             let places = self.job.places.iter().find(|(of, _)| Arc::ptr_eq(of, policy)).map(|(_, places)| places.clone());
             let settings = Settings { keys: self.job.keys.clone(), places, ..settings(class, item.formats.clone(), policy, form) };
-            let said = format!("{}\n{policy:?}\n{:?}\n{:?}\n{}\n{}", class.format_text, form.layout, form.select, form.compress, env!("CARGO_PKG_VERSION"));
             forms.push(Form {
                 name: form.name.clone(),
                 settings,
@@ -223,14 +222,14 @@ impl Scene<'_, '_> {
                 place,
                 access: access(form)?,
                 level: form.compress,
-                policy: Digest::of(said.as_bytes()),
+                policy: rules(class, form, policy),
             });
         }
         let mut leaks = |form: &str, raw: &Path, clean: &Path| {
             let policy = places.iter().find(|(kept, ..)| kept.name == form).map(|(_, policy, _)| Arc::clone(policy));
             let except = Vec::new();
             let format = item.formats.first().filter(|_| class.format.is_some()).cloned();
-            let job = VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
+            let job = VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), more: Vec::new(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
             verify(&job).map(|report| report.leaks)
         };
         let making = Making { class: &class.name, forms: &forms, survey, leaks: &mut leaks };
@@ -245,8 +244,14 @@ pub(in crate::run) fn wanted<'a>(hold: &Hold, nets: &'a HeldNets, store: &Store)
     (hold.addresses == Some(store.keyed(list.join("\n").as_bytes()))).then_some(nets)
 }
 
+/// Of everything besides the raw bytes that decides about a form.
+pub(in crate::run) fn rules(class: &Class, form: &Kept, policy: &Policy) -> Digest {
+    let said = format!("{}\n{policy:?}\n{:?}\n{:?}\n{}\n{}", class.format_text, form.layout, form.select, form.compress, env!("CARGO_PKG_VERSION"));
+    Digest::of(said.as_bytes())
+}
+
 /// Who may read the files of a form.
-pub(super) fn access(form: &Kept) -> Result<Access, Halt> {
+pub(in crate::run) fn access(form: &Kept) -> Result<Access, Halt> {
     let lookup = |names: &str, wanted: &Option<String>| match wanted {
         None => Ok(None),
         Some(name) => account(names, name).map(Some).ok_or_else(|| {

@@ -3,8 +3,164 @@
 //! One thread per class ([`Source`] in, [`sink`] out), one for expiry. What a thread knows is in its checkpoint; what others may
 //! know of it is in [`gauge::Gauges`].
 
+pub mod event;
+mod expiry;
+mod finish;
+mod follow;
 pub mod gauge;
+mod lane;
+mod log;
+mod plan;
 pub mod sink;
 pub mod source;
 
+pub use plan::Lookups;
 pub use source::Source;
+
+use crate::retain::{Class, Config};
+use crate::scrub::Policy;
+use crate::store::keys::KeyStore;
+use crate::store::source::Stop;
+use crate::store::{Store, StoreError};
+use event::{Event, Level, Tell};
+use follow::Shared;
+use gauge::Gauges;
+use jiff::{SignedDuration, Timestamp};
+use plan::ClassPlan;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether a signal came.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a configuration comes down to.
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// Finds the keys and places of a policy.
+    pub lookups: Box<dyn Fn(&Arc<Policy>) -> Lookups + Send + Sync>,
+    /// Keys whose time may end, and how long each stays behind its period.
+    pub keys: Option<(KeyStore, SignedDuration)>,
+}
+
+/// What a signal asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing.
+    Nothing,
+    /// Read the configuration again.
+    Reload,
+    /// End.
+    End,
+}
+
+/// What the sidecar is given.
+pub struct SidecarJob<'a> {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Reads the configuration; the error is what is said of a fault.
+    pub load: Box<dyn Fn() -> Result<Setup, String> + 'a>,
+    /// What a signal asked for since the last call.
+    pub asked: Box<dyn Fn() -> Asked + 'a>,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+    /// How long it may take to end.
+    pub drain: Duration,
+    /// Does without the kernel's word about files.
+    pub polling: bool,
+    /// Whom it tells.
+    pub tell: Tell,
+    /// What others look at.
+    pub gauges: Gauges,
+}
+
+/// What runs under one configuration.
+struct Crew {
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Runs until it is asked to end. The error is one of setting up: the lock, the state directory.
+pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
+    let shared = Shared {
+        store: Arc::new(Store::open(&job.state)?),
+        state: job.state.clone(),
+        turn: Arc::new(Mutex::new(())),
+        gauges: job.gauges.clone(),
+        tell: Arc::clone(&job.tell),
+        clock: job.clock,
+        drain: job.drain,
+        polling: job.polling,
+    };
+    let mut crew = start(&shared, first);
+    (job.tell)(Event::new(Level::Info, "started"));
+    loop {
+        match (job.asked)() {
+            Asked::Nothing => std::thread::sleep(TICK),
+            Asked::Reload => match (job.load)() {
+                Ok(setup) => {
+                    crew.end(&shared);
+                    crew = start(&shared, setup);
+                    (job.tell)(Event::new(Level::Info, "reloaded"));
+                }
+                Err(fault) => {
+                    job.gauges.with(|readings| readings.configuration_at_fault = true);
+                    (job.tell)(Event::new(Level::Error, "configuration").text(format!("{fault}\nthe configuration before it stays in force")));
+                }
+            },
+            Asked::End => {
+                (job.tell)(Event::new(Level::Info, "draining"));
+                crew.end(&shared);
+                (job.tell)(Event::new(Level::Info, "ended"));
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn start(shared: &Shared, setup: Setup) -> Crew {
+    let wall = (shared.clock)();
+    shared.gauges.with(|readings| (readings.configured, readings.configuration_at_fault) = (Some(wall), false));
+    let stop = Stop::default();
+    let setup = Arc::new(setup);
+    let mut threads = Vec::new();
+    for class in &setup.config.classes {
+        for source in Source::of(class) {
+            threads.push(employ(shared, &setup, (class.clone(), source), &stop));
+        }
+    }
+    let (shared, its_stop) = (shared.clone(), stop.clone());
+    threads.push(std::thread::spawn(move || expiry::keep(&shared, &setup, &its_stop)));
+    Crew { stop, threads }
+}
+
+fn employ(shared: &Shared, setup: &Arc<Setup>, (class, source): (Class, Source), stop: &Stop) -> JoinHandle<()> {
+    let (shared, setup, stop) = (shared.clone(), Arc::clone(setup), stop.clone());
+    std::thread::spawn(move || match source {
+        Source::Files(globs) => follow::follow(&shared, &|| ClassPlan::new(&class, &*setup.lookups), &globs, &stop),
+        Source::Syslog(_) | Source::Fifo(_) | Source::Stdin => {
+            (shared.tell)(Event::new(Level::Error, "listen").class(&class.name).text("this source is not listened to yet\nwrite the log to a file, and name it as raw"));
+        }
+    })
+}
+
+impl Crew {
+    /// Tells everybody to end, and waits for them; not for ever.
+    fn end(self, shared: &Shared) {
+        self.stop.stop();
+        let until = Instant::now() + shared.drain + Duration::from_secs(5);
+        for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // What a thread had to say it has said.
+                drop(thread.join());
+            } else {
+                (shared.tell)(Event::new(Level::Warning, "drain").text("not everything ended in time; the next start goes on at the last commit"));
+            }
+        }
+    }
+}

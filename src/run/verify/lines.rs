@@ -3,7 +3,7 @@
 use crate::store::StoreError;
 use crate::store::source::{BLOCK, Block, Filled, Source, Stop};
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes held for looking ahead; a line beyond them is not seen before its turn.
 const AHEAD: usize = 4 * 1024 * 1024;
@@ -23,26 +23,37 @@ pub(in crate::run) struct Lines {
     ended: bool,
     /// Lines that were passed.
     passed: u64,
+    /// Files that follow, the last one first.
+    more: Vec<PathBuf>,
+    max_line: usize,
+    /// Bytes of the files before.
+    before: u64,
 }
 
 impl Lines {
     /// Opens a file in any codec.
     pub(in crate::run) fn open(path: &Path, max_line: usize) -> Result<Self, StoreError> {
-        Ok(Self::new(Source::open(path, &Stop::default(), max_line)?))
+        Ok(Self::new(Source::open(path, &Stop::default(), max_line)?, max_line))
     }
 
     /// Standard input, in any codec.
     pub(in crate::run) fn stdin(max_line: usize) -> Result<Self, StoreError> {
-        Ok(Self::new(Source::stdin(&Stop::default(), None, max_line)?))
+        Ok(Self::new(Source::stdin(&Stop::default(), None, max_line)?, max_line))
     }
 
-    fn new(source: Source) -> Self {
-        Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0 }
+    /// Goes on with further files, as if they were one.
+    pub(in crate::run) fn then(mut self, more: &[PathBuf]) -> Self {
+        self.more = more.iter().rev().cloned().collect();
+        self
+    }
+
+    fn new(source: Source, max_line: usize) -> Self {
+        Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0, more: Vec::new(), max_line, before: 0 }
     }
 
     /// Bytes read, as they lie on the disk.
     pub(in crate::run) fn bytes(&self) -> u64 {
-        self.source.bytes_read()
+        self.before + self.source.bytes_read()
     }
 
     /// Number of the next line, from 1.
@@ -103,7 +114,13 @@ impl Lines {
                 self.ends.push_back(self.buffer.len());
             }
             Filled::End => {
-                self.ended = true;
+                match self.more.pop() {
+                    Some(next) => {
+                        self.before += self.source.bytes_read();
+                        self.source = Source::open(&next, &Stop::default(), self.max_line)?;
+                    }
+                    None => self.ended = true,
+                }
                 // The last line may lack its end.
                 if self.buffer.len() > self.ends.back().copied().unwrap_or(0) {
                     self.ends.push_back(self.buffer.len());

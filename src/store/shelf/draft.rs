@@ -22,11 +22,11 @@ pub struct Access {
 
 /// A file without a name of its own.
 pub(in crate::store) struct Draft<F: Files> {
-    folder: Arc<Folder<F>>,
-    den: F::Dir,
-    part: OsString,
-    file: F::File,
-    meter: Meter,
+    pub(in crate::store) folder: Arc<Folder<F>>,
+    pub(in crate::store) den: F::Dir,
+    pub(in crate::store) part: OsString,
+    pub(in crate::store) file: F::File,
+    pub(in crate::store) meter: Meter,
 }
 
 /// A file that has its name and is not in the ledger yet.

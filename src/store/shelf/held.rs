@@ -44,6 +44,16 @@ pub(in crate::store) enum Piece<'a> {
     TooLong,
 }
 
+impl Piece<'_> {
+    /// Lines of it.
+    pub(in crate::store) fn lines(&self) -> u64 {
+        match self {
+            Self::Lines(bytes) => lines(bytes),
+            Self::TooLong => 1,
+        }
+    }
+}
+
 /// Digests of a file: of its bytes, and of what they decode to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {

@@ -17,7 +17,8 @@ mod table;
 mod tests;
 
 pub(in crate::store) use cut::Cut;
-pub(in crate::store) use form::{Order, stem};
+pub(in crate::store) use draft::Draft;
+pub(in crate::store) use form::{Order, name, stem};
 pub(in crate::store) use held::{Folder, Held};
 pub(in crate::store) use proof::{Claim, Sound};
 pub(in crate::store) use stamps::Stamps;
@@ -28,6 +29,7 @@ pub use draft::Access;
 pub use form::Survey;
 pub use held::Digests;
 pub use recover::Recovered;
+pub use sieve::Sieve;
 
 use super::files::Files;
 use super::ledger_key::LedgerKey;

@@ -52,9 +52,14 @@ impl<F: Files> Shelf<F> {
                 Ok(())
             })?;
             if lines > 0 {
-                let forms = known.forms(digests.bytes, digests.content);
+                let makings = known.makings(digests.bytes, digests.content);
                 for required in claim.required {
-                    if !forms.iter().filter(|output| output.form == **required).any(|output| self.stands(output, known)) {
+                    // A form may be in several files, each of some of the records: all of them have to stand.
+                    let stands = |outputs: &[Output]| {
+                        let mut of_form = outputs.iter().filter(|output| output.form == **required).peekable();
+                        of_form.peek().is_some() && of_form.all(|output| self.stands(output, known))
+                    };
+                    if !makings.iter().any(|making| stands(&making.outputs)) {
                         return Err(refused(Refusal::Unproven, &held.path()));
                     }
                 }

@@ -1,0 +1,409 @@
+//! A class of files: finds them, reads on in them, commits, and lets go of what is finished.
+
+use super::event::{Event, Level, Tell};
+use super::finish;
+use super::gauge::Gauges;
+use super::lane::Step;
+use super::log::{Log, NOWHERE, is_rotated};
+use super::plan::ClassPlan;
+use super::sink::{Kind, Remote};
+use crate::retain::RawGlob;
+use crate::store::checkpoint::{Checkpoint, LogState};
+use crate::store::segment::{discard, parts};
+use crate::store::source::Stop;
+use crate::store::trail::{Mark, Sight, Trail, listing};
+use crate::store::watch::DirectoryWatch;
+use crate::store::{Chronicle, Halt, Store, StoreError};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long the thread sleeps at most.
+const NAP: Duration = Duration::from_millis(500);
+
+/// How often names are listed although nobody said that they changed.
+const LISTED: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether something is finished.
+const TENDED: Duration = Duration::from_millis(250);
+
+/// How long it waits behind a failure.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// How long a log whose file is gone is looked for under another name, in seconds.
+const LOST: i64 = 10;
+
+/// Rotated logs that are read at the same time.
+const BACKLOG: usize = 4;
+
+/// What all threads share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) state: PathBuf,
+    /// Held by whoever writes into the ledger or makes files: one at a time, so that expiry sees nothing half done.
+    pub(super) turn: Arc<Mutex<()>>,
+    pub(super) gauges: Gauges,
+    pub(super) tell: Tell,
+    pub(super) clock: fn() -> Timestamp,
+    /// How long what is there may still be read once it has to stop.
+    pub(super) drain: Duration,
+    pub(super) polling: bool,
+}
+
+/// The work of one class.
+pub(super) struct Follower {
+    pub(super) shared: Shared,
+    pub(super) plan: ClassPlan,
+    globs: Vec<RawGlob>,
+    pub(super) salt: String,
+    next: u64,
+    pub(super) logs: Vec<Log>,
+    pub(super) chronicle: Chronicle,
+    remotes: BTreeMap<String, Remote>,
+    watch: DirectoryWatch,
+    /// Files that are not read, and what they looked like when that was decided.
+    passed: HashMap<Mark, Sight>,
+    pub(super) dirty: bool,
+}
+
+/// Runs a class until it is told to stop; a failure sends it back to its last commit.
+pub(super) fn follow(shared: &Shared, plan: &dyn Fn() -> Result<ClassPlan, Halt>, globs: &[RawGlob], stop: &Stop) {
+    let mut told = None;
+    loop {
+        let ended = plan().and_then(|plan| Follower::open(shared.clone(), plan, globs.to_vec())).and_then(|mut follower| follower.run(stop));
+        let Err(halt) = ended else { return };
+        let text = halt.to_string();
+        // The same trouble is told once, not every second.
+        if told.as_ref() != Some(&text) {
+            (shared.tell)(Event::new(Level::Error, "stuck").text(&text));
+            told = Some(text);
+        }
+        let until = Instant::now() + BACKOFF;
+        while Instant::now() < until && !stop.is_stopped() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if stop.is_stopped() {
+            return;
+        }
+    }
+}
+
+impl Follower {
+    /// Goes on where the last commit stood.
+    fn open(shared: Shared, plan: ClassPlan, globs: Vec<RawGlob>) -> Result<Self, Halt> {
+        let wall = (shared.clock)();
+        let class = plan.class.name.clone();
+        let checkpoint = Checkpoint::open(&shared.state, &class)?;
+        let logs: Vec<Log> = checkpoint.logs.into_iter().map(|state| Log::kept(state, wall)).collect();
+        let known: BTreeSet<&Path> = logs.iter().flat_map(|log| log.state.lanes.values()).flat_map(|lane| &lane.segments).map(|segment| segment.part.as_path()).collect();
+        for form in &plan.forms {
+            let Kind::Segment(directory) = &form.kind else { continue };
+            // Begun by a killed run and never committed: its lines are read again.
+            for part in parts(directory, &format!(".{}-", checkpoint.salt))?.iter().filter(|part| !known.contains(part.as_path())) {
+                discard(part)?;
+            }
+        }
+        let mut remotes = BTreeMap::new();
+        for form in plan.forms.iter().filter(|form| form.kind == Kind::Stdout) {
+            remotes.insert(form.name.clone(), Remote::stdout()?);
+        }
+        let chronicle = Chronicle::open(&shared.state, wall)?;
+        let watch = DirectoryWatch::new(shared.polling);
+        let follower = Self { shared, plan, globs, salt: checkpoint.salt, next: checkpoint.next, logs, chronicle, remotes, watch, passed: HashMap::new(), dirty: true };
+        follower.commit_now()?;
+        follower.shared.gauges.class(&class, |reading| reading.stuck = false);
+        Ok(follower)
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        (self.shared.tell)(event.class(&self.plan.class.name));
+    }
+
+    fn run(&mut self, stop: &Stop) -> Result<(), Halt> {
+        let (mut listed, mut committed, mut tended) = (None::<Instant>, Instant::now(), Instant::now());
+        let mut changed = true;
+        let mut ending: Option<Instant> = None;
+        loop {
+            if stop.is_stopped() && ending.is_none() {
+                ending = Some(Instant::now() + self.shared.drain);
+                changed = true;
+            }
+            if changed || listed.is_none_or(|at| at.elapsed() >= LISTED) {
+                self.list()?;
+                listed = Some(Instant::now());
+            }
+            let more = self.read()?;
+            if self.dirty && (committed.elapsed() >= self.plan.flush || !more) {
+                self.commit()?;
+                committed = Instant::now();
+            }
+            if let Some(until) = ending
+                && (!more || Instant::now() >= until)
+            {
+                self.commit()?;
+                return Ok(());
+            }
+            if tended.elapsed() >= TENDED && ending.is_none() {
+                finish::tend(self)?;
+                tended = Instant::now();
+            }
+            self.gauge();
+            changed = if more {
+                self.watch.wait(Duration::ZERO, None).names
+            } else {
+                let nap = if self.dirty { self.plan.flush.min(NAP) } else { NAP };
+                let woken = self.watch.wait(nap, None);
+                if woken.written {
+                    // Lines come in bursts: what comes next is read with it.
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                woken.names
+            };
+        }
+    }
+
+    /// Reads on once in every log; whether there may be more.
+    fn read(&mut self) -> Result<bool, Halt> {
+        let wall = (self.shared.clock)();
+        let mut more = false;
+        for at in 0..self.logs.len() {
+            let Some(log) = self.logs.get_mut(at).filter(|log| log.trail.is_some() && log.state.done.is_none()) else { continue };
+            let before = log.position();
+            match log.step(&self.plan, (&self.salt, wall, false), &mut self.remotes)? {
+                Step::Rewritten => self.truncated(at, wall)?,
+                Step::More => more = true,
+                Step::Idle | Step::Busy => {}
+            }
+            self.logs.get_mut(at).into_iter().for_each(|log| log.rest(wall));
+            self.dirty |= self.logs.get(at).is_some_and(|log| log.position() != before || log.lanes.iter().any(|lane| lane.dirty));
+        }
+        Ok(more)
+    }
+
+    /// A log was cut while it was read. What was not read yet may stand in a copy; its file begins a new log.
+    fn truncated(&mut self, at: usize, wall: Timestamp) -> Result<(), Halt> {
+        let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
+        let bound = log.loss_bound(wall);
+        let (path, trail) = (log.state.path.clone(), log.trail.take());
+        log.state.truncated = true;
+        log.state.mark = NOWHERE;
+        log.known = wall;
+        log.lanes.clear();
+        let event = Event::new(Level::Warning, "truncated").path(&path).count("lost_at_most_bytes", bound);
+        self.tell(event.text("the log was cut while it was open (copytruncate); lines written between the copy and the cut are lost\nrotate by rename, and let the server open its log again"));
+        self.shared.gauges.class(&self.plan.class.name, |reading| {
+            reading.truncations += 1;
+            reading.lost_at_most += bound;
+        });
+        if let Some(trail) = trail {
+            // Opened anew: it may be shorter than a head by now.
+            if let Some(fresh) = self.shared.store.trail(&path)?.filter(|fresh| fresh.mark() == trail.mark()) {
+                self.begin(fresh, wall)?;
+            }
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn begin(&mut self, trail: Trail, wall: Timestamp) -> Result<(), Halt> {
+        let log = Log::new(self.next, trail, wall)?;
+        self.tell(Event::new(Level::Detail, "found").path(&log.state.path));
+        self.next += 1;
+        self.logs.push(log);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Looks what stands where.
+    fn list(&mut self) -> Result<(), Halt> {
+        let wall = (self.shared.clock)();
+        let mut seen: BTreeMap<Mark, (PathBuf, Sight)> = BTreeMap::new();
+        for glob in &self.globs {
+            let deep = glob.text.contains("**") || glob.text.matches('/').count() > glob.directory.components().count();
+            for (path, sight) in listing(&glob.directory, deep, &|path| glob.matcher.is_match(path))? {
+                seen.entry(sight.mark).or_insert((path, sight));
+            }
+        }
+        let above = self.globs.iter().map(|glob| glob.directory.as_path());
+        self.watch.all(above.chain(seen.values().filter_map(|(path, _)| path.parent())).collect::<BTreeSet<_>>().into_iter());
+        let mut fresh = Vec::new();
+        for log in &mut self.logs {
+            if seen.contains_key(&log.state.mark) { log.missing = 0 } else { log.missing = log.missing.saturating_add(1) }
+        }
+        for (mark, (path, sight)) in &seen {
+            match self.logs.iter().position(|log| log.state.mark == *mark) {
+                Some(at) => self.seen_again(at, path, *sight, wall)?,
+                None => fresh.push((path.clone(), *sight)),
+            }
+        }
+        self.passed.retain(|mark, _| seen.contains_key(mark));
+        // The names that servers write to first: what else comes may be a copy of one of them.
+        fresh.sort_by_key(|(path, sight)| (is_rotated(path), sight.modified));
+        for (path, sight) in fresh {
+            if self.passed.get(&sight.mark) != Some(&sight) {
+                self.admit(&path, sight, wall)?;
+            }
+        }
+        self.forget(wall)
+    }
+
+    /// A log that is known stands under a path.
+    fn seen_again(&mut self, at: usize, path: &Path, sight: Sight, wall: Timestamp) -> Result<(), Halt> {
+        let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
+        if log.state.path != path {
+            path.clone_into(&mut log.state.path);
+            log.trail.iter_mut().for_each(|trail| trail.renamed(path));
+            self.dirty = true;
+        }
+        log.known = wall;
+        match log.state.done {
+            Some(size) if size == sight.size => return Ok(()),
+            // Grown by a late writer, or written anew.
+            Some(_) => log.state.done = None,
+            None if log.trail.is_some() => return Ok(()),
+            None => {}
+        }
+        let Some(trail) = self.shared.store.trail(path)?.filter(|trail| trail.mark() == sight.mark) else { return Ok(()) };
+        if log.is_continued_by(&trail)? {
+            // A copy that is shorter than what was read of the original stays as it is.
+            log.trail = Some(trail);
+            return Ok(());
+        }
+        if log.state.lanes.is_empty() {
+            self.logs.swap_remove(at);
+            return self.admit(path, sight, wall);
+        }
+        self.truncated(at, wall)?;
+        self.begin(trail, wall)
+    }
+
+    /// A file that no log is: a new one, a copy of one, or one that is finished already.
+    fn admit(&mut self, path: &Path, sight: Sight, wall: Timestamp) -> Result<(), Halt> {
+        let Some(trail) = self.shared.store.trail(path)? else { return Ok(()) };
+        if self.logs.iter().any(|log| log.state.mark == trail.mark()) {
+            return Ok(());
+        }
+        let rotated = is_rotated(path) || !trail.is_plain();
+        if !rotated {
+            // Where its file system gives inodes and names back at once, a log is known by what it begins with.
+            if let Some(at) = self.waiting(&trail)? {
+                return self.adopt(at, trail, wall);
+            }
+            return self.begin(trail, wall);
+        }
+        for log in &self.logs {
+            // A copy that is being made of what is still read.
+            if log.state.done.is_none() && log.trail.is_some() && log.begins_like(&trail)? {
+                return Ok(());
+            }
+        }
+        if !trail.is_plain() && trail.is_quiet()? == Some(false) {
+            return Ok(());
+        }
+        if let Some(at) = self.waiting(&trail)? {
+            return self.adopt(at, trail, wall);
+        }
+        if trail.is_quiet()? != Some(false) {
+            match trail.whole() {
+                Ok(whole) => {
+                    self.chronicle.refresh()?;
+                    if self.chronicle.known().is_scrubbed(whole.bytes, whole.content) {
+                        self.passed.insert(sight.mark, sight);
+                        return Ok(());
+                    }
+                }
+                // Not whole, or never will be: somebody has to look at it, and expiry says so when it is due.
+                Err(error) if !trail.is_plain() => {
+                    self.tell(Event::new(Level::Warning, "unreadable").path(path).text(error));
+                    self.passed.insert(sight.mark, sight);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let busy = self.logs.iter().filter(|log| log.state.done.is_none() && log.trail.is_some() && is_rotated(&log.state.path)).count();
+        if busy < BACKLOG { self.begin(trail, wall) } else { Ok(()) }
+    }
+
+    /// A log that nobody knows the file of, and that this file is.
+    fn waiting(&self, trail: &Trail) -> Result<Option<usize>, StoreError> {
+        for (at, log) in self.logs.iter().enumerate() {
+            if log.state.done.is_none() && log.trail.is_none() && log.missing > 0 && log.begins_like(trail)? && (log.state.truncated || log.is_continued_by(trail)?) {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    fn adopt(&mut self, at: usize, trail: Trail, wall: Timestamp) -> Result<(), Halt> {
+        if let Some(log) = self.logs.get_mut(at) {
+            log.adopt(trail, wall);
+            let event = Event::new(Level::Info, "found_again").path(&log.state.path).count("position", log.position());
+            self.tell(event);
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Lets go of logs whose files are gone.
+    fn forget(&mut self, wall: Timestamp) -> Result<(), Halt> {
+        let overdue = |log: &Log| log.missing > 1 && wall.duration_since(log.known).as_secs() >= LOST;
+        let before = self.logs.len();
+        self.logs.retain(|log| !(log.state.done.is_some() && overdue(log)));
+        self.dirty |= self.logs.len() != before;
+        for at in 0..self.logs.len() {
+            if self.logs.get(at).is_some_and(|log| log.trail.is_none() && log.state.done.is_none() && overdue(log)) {
+                finish::lost(self, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was read so far last.
+    pub(super) fn commit(&mut self) -> Result<(), Halt> {
+        if !self.dirty {
+            return Ok(());
+        }
+        for log in &mut self.logs {
+            for lane in &mut log.lanes {
+                lane.sync()?;
+            }
+        }
+        self.commit_now()?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn commit_now(&self) -> Result<(), Halt> {
+        let logs: Vec<LogState> = self.logs.iter().map(|log| log.state.clone()).collect();
+        Checkpoint { salt: self.salt.clone(), next: self.next, logs }.commit(&self.shared.state, &self.plan.class.name)?;
+        Ok(())
+    }
+
+    /// Tells how it goes.
+    fn gauge(&mut self) {
+        let wall = (self.shared.clock)();
+        let (mut lag, mut open, mut waited) = (0, 0, 0.0_f64);
+        for log in self.logs.iter().filter(|log| log.trail.is_some()) {
+            open += 1;
+            let behind = log.looked.map_or(0, |(size, _)| size.saturating_sub(log.committed()));
+            if behind > 0 && !log.idle {
+                lag += behind;
+                waited = waited.max(log.even.map_or(0.0, |(at, _)| wall.duration_since(at).as_secs_f64()));
+            }
+        }
+        let mut tallies = Vec::new();
+        for lane in self.logs.iter_mut().flat_map(|log| &mut log.lanes) {
+            tallies.push((lane.plan.name.clone(), std::mem::take(&mut lane.tally)));
+        }
+        self.shared.gauges.class(&self.plan.class.name, |reading| {
+            (reading.lag_bytes, reading.lag_seconds, reading.open_files) = (lag, waited, open);
+            for (form, tally) in tallies {
+                reading.forms.entry(form).or_default().tally.add(&tally);
+            }
+        });
+    }
+}

@@ -1,0 +1,219 @@
+//! One raw log that is followed: its file, its forms, and how far each has come.
+
+use super::lane::{Lane, Scene, Step};
+use super::plan::ClassPlan;
+use super::sink::Remote;
+use crate::format::{Envelope, Format, Spans, detect, peel};
+use crate::store::StoreError;
+use crate::store::checkpoint::{LaneState, LogState};
+use crate::store::segment::stem;
+use crate::store::trail::{HEAD, Mark, Sight, Trail};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of the sample by which a format is found out.
+const SAMPLE: u64 = 1024 * 1024;
+
+/// After how long without a line a log gives back memory, in seconds.
+const REST: i64 = 10;
+
+/// No file at all.
+pub(super) const NOWHERE: Mark = Mark { device: 0, inode: 0, born: None };
+
+/// A raw log.
+pub(super) struct Log {
+    pub(super) state: LogState,
+    /// None while nobody knows where it is, or when it is done.
+    pub(super) trail: Option<Trail>,
+    pub(super) lanes: Vec<Lane>,
+    /// In how many listings in a row it was missing.
+    pub(super) missing: u32,
+    /// When everything that was there had been read for the last time, and how many bytes that were.
+    pub(super) even: Option<(Timestamp, u64)>,
+    /// The most bytes that came in a second.
+    pub(super) pace: f64,
+    /// When it was last known where it is.
+    pub(super) known: Timestamp,
+    /// Its size and the time of the last look.
+    pub(super) looked: Option<(u64, Timestamp)>,
+    /// Every lane has read all there is.
+    pub(super) idle: bool,
+    /// When lines last came, until it is at rest.
+    grown: Option<Timestamp>,
+    /// Its lines say something about those behind them.
+    stateful: bool,
+}
+
+impl Log {
+    pub(super) fn new(id: u64, trail: Trail, wall: Timestamp) -> Result<Self, StoreError> {
+        let state = LogState {
+            id,
+            path: trail.path().to_owned(),
+            mark: trail.mark(),
+            head: trail.beginning()?,
+            sample: 0,
+            done: None,
+            truncated: false,
+            lanes: BTreeMap::new(),
+        };
+        Ok(Self { trail: Some(trail), ..Self::kept(state, wall) })
+    }
+
+    /// One that a checkpoint knows.
+    pub(super) const fn kept(state: LogState, wall: Timestamp) -> Self {
+        Self { state, trail: None, lanes: Vec::new(), missing: 0, even: None, pace: 0.0, known: wall, looked: None, idle: false, grown: None, stateful: false }
+    }
+
+    /// The furthest position of a form.
+    pub(super) fn position(&self) -> u64 {
+        self.state.lanes.values().map(|lane| lane.position).max().unwrap_or(0)
+    }
+
+    /// The position of the slowest form.
+    pub(super) fn committed(&self) -> u64 {
+        self.lanes.iter().map(|lane| self.state.lanes.get(&lane.plan.name).map_or(0, |state| state.position)).min().unwrap_or(0)
+    }
+
+    /// Whether a file is this log as far as it was read.
+    pub(super) fn is_continued_by(&self, trail: &Trail) -> Result<bool, StoreError> {
+        let head = &self.state.head;
+        if trail.head(head.bytes)?.as_ref() != Some(head) {
+            return Ok(false);
+        }
+        for lane in self.state.lanes.values().filter(|lane| lane.position > 0 && trail.is_plain()) {
+            if lane.seam.is_some() && trail.seam(lane.position)? != lane.seam {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a file begins as this log does.
+    pub(super) fn begins_like(&self, trail: &Trail) -> Result<bool, StoreError> {
+        Ok(self.state.head.bytes > 0 && trail.head(self.state.head.bytes)?.as_ref() == Some(&self.state.head))
+    }
+
+    /// It is this file from now on.
+    pub(super) fn adopt(&mut self, trail: Trail, wall: Timestamp) {
+        self.state.mark = trail.mark();
+        trail.path().clone_into(&mut self.state.path);
+        self.trail = Some(trail);
+        (self.missing, self.known) = (0, wall);
+        self.lanes.clear();
+    }
+
+    /// Reads on in every form, once. Some: what the slowest needs next; the log was rewritten if any form says so.
+    pub(super) fn step(&mut self, plan: &ClassPlan, shared: (&str, Timestamp, bool), remotes: &mut BTreeMap<String, Remote>) -> Result<Step, StoreError> {
+        let (salt, wall, last) = shared;
+        let Some(mut trail) = self.trail.take() else { return Ok(Step::Idle) };
+        let stepped = self.step_in(&mut trail, plan, (salt, wall, last), remotes);
+        self.trail = Some(trail);
+        stepped
+    }
+
+    fn step_in(&mut self, trail: &mut Trail, plan: &ClassPlan, (salt, wall, last): (&str, Timestamp, bool), remotes: &mut BTreeMap<String, Remote>) -> Result<Step, StoreError> {
+        let sight = trail.sight()?;
+        self.look(sight, wall);
+        let position = self.position();
+        if trail.is_plain() && sight.size < position && !self.state.truncated {
+            return Ok(Step::Rewritten);
+        }
+        if sight.size == 0 || (self.state.truncated && sight.size <= position) {
+            self.idle = true;
+            return Ok(Step::Idle);
+        }
+        if self.lanes.is_empty() {
+            let formats = self.formats(plan, trail)?;
+            self.stateful = formats.iter().any(|format| format.has_columns()) || is_cut(&trail.sample(64 * 1024)?);
+            self.lanes = plan.forms.iter().map(|form| Lane::new(form, &formats, self.stateful)).collect();
+            if self.lanes.is_empty() {
+                self.idle = true;
+                return Ok(Step::Idle);
+            }
+        }
+        let name = self.state.path.file_name().unwrap_or_default().to_owned();
+        let mut all = Step::Idle;
+        for lane in &mut self.lanes {
+            let state = self.state.lanes.entry(lane.plan.name.clone()).or_default();
+            let scene = Scene { salt, id: self.state.id, name: &name, modified: sight.modified, wall, last, remote: remotes.get_mut(&lane.plan.name) };
+            match lane.step(trail, state, scene)? {
+                Step::Rewritten => return Ok(Step::Rewritten),
+                Step::More => all = Step::More,
+                Step::Busy if all == Step::Idle => all = Step::Busy,
+                Step::Busy | Step::Idle => {}
+            }
+        }
+        self.idle = all == Step::Idle;
+        if all == Step::More {
+            self.grown = Some(wall);
+        }
+        if self.idle {
+            self.even = Some((wall, self.position()));
+        }
+        if self.state.head.bytes < HEAD && self.state.head.bytes < self.position() {
+            self.state.head = trail.beginning()?;
+        }
+        Ok(all)
+    }
+
+    /// Gives back what an idle log does not need.
+    pub(super) fn rest(&mut self, wall: Timestamp) {
+        let still = self.grown.is_some_and(|at| wall.duration_since(at).as_secs() >= REST);
+        if self.idle && still {
+            self.grown = None;
+            let stateful = self.stateful;
+            self.lanes.iter_mut().for_each(|lane| lane.rest(stateful));
+        }
+    }
+
+    /// Notes how fast it grows.
+    fn look(&mut self, sight: Sight, wall: Timestamp) {
+        if let Some((size, at)) = self.looked {
+            let seconds = wall.duration_since(at).as_secs_f64();
+            if seconds < 0.05 {
+                return;
+            }
+            if sight.size > size {
+                self.pace = self.pace.max((sight.size - size) as f64 / seconds);
+            }
+        }
+        self.looked = Some((sight.size, wall));
+    }
+
+    /// The formats of the class, or of the beginning of this log: of the same bytes of it after every start.
+    fn formats(&mut self, plan: &ClassPlan, trail: &Trail) -> Result<Vec<Arc<Format>>, StoreError> {
+        if let Some(format) = &plan.class.format {
+            return Ok(vec![Arc::clone(format)]);
+        }
+        let sample = trail.sample(if self.state.sample > 0 { self.state.sample } else { SAMPLE })?;
+        let whole = memchr::memrchr(b'\n', &sample).map_or(0, |at| at + 1);
+        self.state.sample = whole as u64;
+        if whole == 0 {
+            return Ok(Vec::new());
+        }
+        let ranked = detect::rank(sample.get(..whole).unwrap_or_default());
+        Ok(ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect())
+    }
+
+    /// Raw bytes that may be lost at most when it was truncated just now: at the fastest pace seen, since everything was read.
+    pub(super) fn loss_bound(&self, wall: Timestamp) -> u64 {
+        let since = self.even.map_or(1.0, |(at, _)| wall.duration_since(at).as_secs_f64().max(0.0) + 0.1);
+        let unread = self.looked.map_or(0, |(size, _)| size.saturating_sub(self.position()));
+        // Twice, because the pace of a moment is not known: writes come in bursts.
+        unread + (2.0 * self.pace * since) as u64 + 64 * 1024
+    }
+}
+
+/// Whether lines are cut by what carries them, so that one may need what stood before it.
+fn is_cut(sample: &[u8]) -> bool {
+    let carried = |line: &[u8]| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker));
+    sample.split(|byte| *byte == b'\n').take(100).any(carried)
+}
+
+/// Whether rotation gave a file its name.
+pub(super) fn is_rotated(path: &Path) -> bool {
+    path.file_name().is_some_and(|name: &OsStr| stem(name) != name)
+}
