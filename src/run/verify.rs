@@ -168,7 +168,17 @@ mod tests {
         let (raw_path, clean_path) = (dir.join("raw"), dir.join("clean"));
         std::fs::write(&raw_path, raw).unwrap();
         std::fs::write(&clean_path, clean).unwrap();
-        VerifyJob { raw: raw_path, clean: clean_path, more: Vec::new(), format: Format::parse("common").ok(), policy: None, except: Vec::new(), max_line: 1 << 20, held, progress: Arc::default() }
+        VerifyJob {
+            raw: raw_path,
+            clean: clean_path,
+            more: Vec::new(),
+            format: Format::parse("common").ok(),
+            policy: None,
+            except: Vec::new(),
+            max_line: 1 << 20,
+            held,
+            progress: Arc::default(),
+        }
     }
 
     #[test]

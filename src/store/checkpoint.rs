@@ -49,7 +49,7 @@ pub struct LogState {
 }
 
 /// One form of a raw log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneState {
     /// Raw bytes that it has taken.
     pub position: u64,
@@ -87,12 +87,6 @@ pub struct SegmentState {
     pub policy: Digest,
     /// Nothing is added any more.
     pub closed: bool,
-}
-
-impl Default for LaneState {
-    fn default() -> Self {
-        Self { position: 0, seam: None, counts: Counts::default(), span: (None, None), segments: Vec::new(), begun: 0, outputs: Vec::new() }
-    }
 }
 
 impl Checkpoint {

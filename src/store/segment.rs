@@ -74,7 +74,8 @@ impl Segment {
         let mut file = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| failed()(errno.into()))?;
         let there = file.metadata().map_err(failed())?.len();
         if there < committed {
-            let cause = Cause::Refused { why: "this segment is shorter than what was committed", remedy: "somebody changed it: put it back as it was; nothing is written behind it" };
+            let cause =
+                Cause::Refused { why: "this segment is shorter than what was committed", remedy: "somebody changed it: put it back as it was; nothing is written behind it" };
             return Err(StoreError { verb: "open", path: path.to_owned(), cause });
         }
         file.set_len(committed).and_then(|()| file.seek(SeekFrom::Start(committed))).map_err(failed())?;
@@ -164,15 +165,7 @@ impl Store {
         if digests.content != content || found != lines {
             return Err(Halt::Refused { why: Refusal::Mismatch, path: held.path() });
         }
-        Ok(Output {
-            path: held.path(),
-            form: ending.form.to_owned(),
-            policy: ending.policy,
-            digest: digests.bytes,
-            bytes: held.look.size,
-            lines,
-            excluded: ending.excluded,
-        })
+        Ok(Output { path: held.path(), form: ending.form.to_owned(), policy: ending.policy, digest: digests.bytes, bytes: held.look.size, lines, excluded: ending.excluded })
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It is held open, so that neither renaming nor deleting takes a line away, and its inode is nobody else's meanwhile.
 
-use super::ledger_key::LedgerKey;
 use super::lease;
+use super::ledger_key::LedgerKey;
 use super::source::{Block, Codec, Filled, Source, decoder};
 use super::{Cause, StoreError};
 use crate::retain::ledger::{Identity, Keyed};

@@ -181,7 +181,9 @@ fn rotation_by_rename_loses_nothing_and_doubles_nothing() {
         for number in 0..20 {
             file.write_all(line(id).as_bytes()).unwrap();
             id += 1;
-            if number % 3 == 0 && let Some(old) = &mut late {
+            if number % 3 == 0
+                && let Some(old) = &mut late
+            {
                 old.write_all(line(id).as_bytes()).unwrap();
                 id += 1;
             }
@@ -335,7 +337,9 @@ fn logrotate_rotates_in_every_manner() {
         println!("skipped: no logrotate");
         return;
     }
-    for manner in ["create 0640", "create 0640\ncompress", "create 0640\ncompress\ndelaycompress", "create 0640\ndateext\ndateformat -%Y%m%d-%s", "copytruncate", "copytruncate\ncompress"] {
+    for manner in
+        ["create 0640", "create 0640\ncompress", "create 0640\ncompress\ndelaycompress", "create 0640\ndateext\ndateformat -%Y%m%d-%s", "copytruncate", "copytruncate\ncompress"]
+    {
         let mut site = Site::new("");
         site.start();
         let log = site.log();

@@ -229,7 +229,8 @@ impl Scene<'_, '_> {
             let policy = places.iter().find(|(kept, ..)| kept.name == form).map(|(_, policy, _)| Arc::clone(policy));
             let except = Vec::new();
             let format = item.formats.first().filter(|_| class.format.is_some()).cloned();
-            let job = VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), more: Vec::new(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
+            let job =
+                VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), more: Vec::new(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
             verify(&job).map(|report| report.leaks)
         };
         let making = Making { class: &class.name, forms: &forms, survey, leaks: &mut leaks };

@@ -70,7 +70,8 @@ fn tell(shared: &Shared, report: &ExpireReport) {
         None => {}
         Some(Standstill::NewConfiguration) => {
             let due = report.plan.due().count() as u64;
-            let text = "the retention part of the configuration is new: nothing is deleted until somebody has seen its plan\nstop the sidecar, run `logfade expire`, and start it again";
+            let text =
+                "the retention part of the configuration is new: nothing is deleted until somebody has seen its plan\nstop the sidecar, run `logfade expire`, and start it again";
             (shared.tell)(Event::new(Level::Warning, "expire").count("due", due).text(text));
         }
         Some(Standstill::Clock(astray)) => (shared.tell)(Event::new(Level::Error, "clock").text(astray.describe())),

@@ -147,7 +147,8 @@ fn let_go(follower: &mut Follower, at: usize, wall: Timestamp) -> Result<(), Hal
         return Ok(());
     }
     if read != whole.lines && !log.state.truncated {
-        follower.tell(Event::new(Level::Error, "unproven").path(trail.path()).text("its lines are not those that were read: it stays").count("read", read).count("lines", whole.lines));
+        follower
+            .tell(Event::new(Level::Error, "unproven").path(trail.path()).text("its lines are not those that were read: it stays").count("read", read).count("lines", whole.lines));
         return done(follower, at, whole.size);
     }
     empty_outputs(follower, at, whole)?;
@@ -183,7 +184,7 @@ fn done(follower: &mut Follower, at: usize, size: u64) -> Result<(), Halt> {
         log.trail = None;
         log.lanes.clear();
     }
-    follower.dirty = true;
+    (follower.dirty, follower.relist) = (true, true);
     follower.commit()
 }
 
@@ -229,7 +230,8 @@ fn leaks(follower: &mut Follower, at: usize) -> Result<bool, Halt> {
         return Ok(false);
     }
     let path = log.state.path.clone();
-    follower.tell(Event::new(Level::Error, "leak").path(&path).count("identifiers", found).text("identifiers of the raw log stand in its forms: it stays, and an incident is open"));
+    follower
+        .tell(Event::new(Level::Error, "leak").path(&path).count("identifiers", found).text("identifiers of the raw log stand in its forms: it stays, and an incident is open"));
     follower.chronicle.refresh()?;
     let class = follower.plan.class.name.clone();
     if follower.chronicle.known().incidents().open_about(Fault::Leak, Some(&class), Some(&path)).is_none() {
@@ -249,7 +251,8 @@ pub(super) fn lost(follower: &mut Follower, at: usize) -> Result<(), Halt> {
     follower.dirty = true;
     end_segments(follower, at)?;
     if !truncated {
-        let text = "this log is gone, and no copy of it is found: what was written behind this position is lost\nlet rotation keep at least one file, and start logfade before the server";
+        let text =
+            "this log is gone, and no copy of it is found: what was written behind this position is lost\nlet rotation keep at least one file, and start logfade before the server";
         follower.tell(Event::new(Level::Warning, "vanished").path(&path).count("position", position).text(text));
     }
     done(follower, at, position)

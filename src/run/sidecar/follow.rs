@@ -11,7 +11,7 @@ use crate::retain::RawGlob;
 use crate::store::checkpoint::{Checkpoint, LogState};
 use crate::store::segment::{discard, parts};
 use crate::store::source::Stop;
-use crate::store::trail::{Mark, Sight, Trail, listing};
+use crate::store::trail::{HEAD, Mark, Sight, Trail, listing};
 use crate::store::watch::DirectoryWatch;
 use crate::store::{Chronicle, Halt, Store, StoreError};
 use jiff::Timestamp;
@@ -34,6 +34,9 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 /// How long a log whose file is gone is looked for under another name, in seconds.
 const LOST: i64 = 10;
+
+/// How long a rotated log that nobody knows has to be unchanged where nobody can tell who writes it, in seconds.
+const SETTLED: i64 = 10;
 
 /// Rotated logs that are read at the same time.
 const BACKLOG: usize = 4;
@@ -67,6 +70,8 @@ pub(super) struct Follower {
     /// Files that are not read, and what they looked like when that was decided.
     passed: HashMap<Mark, Sight>,
     pub(super) dirty: bool,
+    /// Names have to be listed again.
+    pub(super) relist: bool,
 }
 
 /// Runs a class until it is told to stop; a failure sends it back to its last commit.
@@ -112,7 +117,8 @@ impl Follower {
         }
         let chronicle = Chronicle::open(&shared.state, wall)?;
         let watch = DirectoryWatch::new(shared.polling);
-        let follower = Self { shared, plan, globs, salt: checkpoint.salt, next: checkpoint.next, logs, chronicle, remotes, watch, passed: HashMap::new(), dirty: true };
+        let follower =
+            Self { shared, plan, globs, salt: checkpoint.salt, next: checkpoint.next, logs, chronicle, remotes, watch, passed: HashMap::new(), dirty: true, relist: false };
         follower.commit_now()?;
         follower.shared.gauges.class(&class, |reading| reading.stuck = false);
         Ok(follower)
@@ -131,7 +137,7 @@ impl Follower {
                 ending = Some(Instant::now() + self.shared.drain);
                 changed = true;
             }
-            if changed || listed.is_none_or(|at| at.elapsed() >= LISTED) {
+            if changed || std::mem::take(&mut self.relist) || listed.is_none_or(|at| at.elapsed() >= LISTED) {
                 self.list()?;
                 listed = Some(Instant::now());
             }
@@ -186,14 +192,23 @@ impl Follower {
     /// A log was cut while it was read. What was not read yet may stand in a copy; its file begins a new log.
     fn truncated(&mut self, at: usize, wall: Timestamp) -> Result<(), Halt> {
         let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
+        for lane in &mut log.lanes {
+            lane.sync()?;
+        }
         let bound = log.loss_bound(wall);
-        let (path, trail) = (log.state.path.clone(), log.trail.take());
-        log.state.truncated = true;
-        log.state.mark = NOWHERE;
-        log.known = wall;
-        log.lanes.clear();
+        let path = log.state.path.clone();
+        // Nothing was read of it: nothing goes on in a copy, which is a log of its own.
+        let trail = if log.position() == 0 { None } else { log.trail.take() };
+        if trail.is_some() {
+            log.state.truncated = true;
+            log.state.mark = NOWHERE;
+            log.known = wall;
+            log.lanes.clear();
+        }
         let event = Event::new(Level::Warning, "truncated").path(&path).count("lost_at_most_bytes", bound);
-        self.tell(event.text("the log was cut while it was open (copytruncate); lines written between the copy and the cut are lost\nrotate by rename, and let the server open its log again"));
+        self.tell(event.text(
+            "the log was cut while it was open (copytruncate); lines written between the copy and the cut are lost\nrotate by rename, and let the server open its log again",
+        ));
         self.shared.gauges.class(&self.plan.class.name, |reading| {
             reading.truncations += 1;
             reading.lost_at_most += bound;
@@ -204,7 +219,7 @@ impl Follower {
                 self.begin(fresh, wall)?;
             }
         }
-        self.dirty = true;
+        (self.dirty, self.relist) = (true, true);
         Ok(())
     }
 
@@ -288,11 +303,11 @@ impl Follower {
         }
         let rotated = is_rotated(path) || !trail.is_plain();
         if !rotated {
-            // Where its file system gives inodes and names back at once, a log is known by what it begins with.
-            if let Some(at) = self.waiting(&trail)? {
-                return self.adopt(at, trail, wall);
-            }
-            return self.begin(trail, wall);
+            // A log that was put back. Another one may begin with the same line, but not go on like it.
+            return match self.waiting(&trail)?.filter(|at| self.logs.get(*at).is_some_and(|log| log.state.head.bytes >= HEAD && !log.state.truncated)) {
+                Some(at) => self.adopt(at, trail, wall),
+                None => self.begin(trail, wall),
+            };
         }
         for log in &self.logs {
             // A copy that is being made of what is still read.
@@ -300,32 +315,35 @@ impl Follower {
                 return Ok(());
             }
         }
-        if !trail.is_plain() && trail.is_quiet()? == Some(false) {
+        // A copy, or what compresses it, is not whole before it is closed: half of one looks like nothing that is known.
+        let fresh = wall.duration_since(sight.modified).as_secs() < SETTLED;
+        if sight.size == 0 || trail.is_quiet()?.map_or(fresh, |quiet| !quiet) {
             return Ok(());
         }
         if let Some(at) = self.waiting(&trail)? {
             return self.adopt(at, trail, wall);
         }
-        if trail.is_quiet()? != Some(false) {
-            match trail.whole() {
-                Ok(whole) => {
-                    self.chronicle.refresh()?;
-                    if self.chronicle.known().is_scrubbed(whole.bytes, whole.content) {
-                        self.passed.insert(sight.mark, sight);
-                        return Ok(());
-                    }
-                }
-                // Not whole, or never will be: somebody has to look at it, and expiry says so when it is due.
-                Err(error) if !trail.is_plain() => {
-                    self.tell(Event::new(Level::Warning, "unreadable").path(path).text(error));
+        // The rest has its turn when one of these is done.
+        if self.logs.iter().filter(|log| log.state.done.is_none() && log.trail.is_some() && is_rotated(&log.state.path)).count() >= BACKLOG {
+            return Ok(());
+        }
+        match trail.whole() {
+            Ok(whole) => {
+                self.chronicle.refresh()?;
+                if self.chronicle.known().is_scrubbed(whole.bytes, whole.content) {
                     self.passed.insert(sight.mark, sight);
                     return Ok(());
                 }
-                Err(error) => return Err(error.into()),
             }
+            // Not whole, or never will be: somebody has to look at it, and expiry says so when it is due.
+            Err(error) if !trail.is_plain() => {
+                self.tell(Event::new(Level::Warning, "unreadable").path(path).text(error));
+                self.passed.insert(sight.mark, sight);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
         }
-        let busy = self.logs.iter().filter(|log| log.state.done.is_none() && log.trail.is_some() && is_rotated(&log.state.path)).count();
-        if busy < BACKLOG { self.begin(trail, wall) } else { Ok(()) }
+        self.begin(trail, wall)
     }
 
     /// A log that nobody knows the file of, and that this file is.

@@ -114,7 +114,7 @@ impl Lane {
         if !matches!(self.plan.kind, Kind::Segment(_)) {
             match self.deliver(state, scene.remote.as_deref_mut())? {
                 Step::Idle => {}
-                other => return Ok(other),
+                other @ (Step::More | Step::Busy | Step::Rewritten) => return Ok(other),
             }
         }
         if self.scrubber.is_none() {

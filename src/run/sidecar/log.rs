@@ -5,7 +5,7 @@ use super::plan::ClassPlan;
 use super::sink::Remote;
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::store::StoreError;
-use crate::store::checkpoint::{LaneState, LogState};
+use crate::store::checkpoint::LogState;
 use crate::store::segment::stem;
 use crate::store::trail::{HEAD, Mark, Sight, Trail};
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub(super) struct Log {
     pub(super) known: Timestamp,
     /// Its size and the time of the last look.
     pub(super) looked: Option<(u64, Timestamp)>,
+    /// When it was last modified, as of the last look.
+    modified: Option<Timestamp>,
     /// Every lane has read all there is.
     pub(super) idle: bool,
     /// When lines last came, until it is at rest.
@@ -49,22 +51,14 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(id: u64, trail: Trail, wall: Timestamp) -> Result<Self, StoreError> {
-        let state = LogState {
-            id,
-            path: trail.path().to_owned(),
-            mark: trail.mark(),
-            head: trail.beginning()?,
-            sample: 0,
-            done: None,
-            truncated: false,
-            lanes: BTreeMap::new(),
-        };
-        Ok(Self { trail: Some(trail), ..Self::kept(state, wall) })
+        let state = LogState { id, path: trail.path().to_owned(), mark: trail.mark(), head: trail.beginning()?, sample: 0, done: None, truncated: false, lanes: BTreeMap::new() };
+        let modified = Some(trail.sight()?.modified);
+        Ok(Self { trail: Some(trail), modified, ..Self::kept(state, wall) })
     }
 
     /// One that a checkpoint knows.
     pub(super) const fn kept(state: LogState, wall: Timestamp) -> Self {
-        Self { state, trail: None, lanes: Vec::new(), missing: 0, even: None, pace: 0.0, known: wall, looked: None, idle: false, grown: None, stateful: false }
+        Self { state, trail: None, lanes: Vec::new(), missing: 0, even: None, pace: 0.0, known: wall, looked: None, modified: None, idle: false, grown: None, stateful: false }
     }
 
     /// The furthest position of a form.
@@ -93,7 +87,12 @@ impl Log {
 
     /// Whether a file begins as this log does.
     pub(super) fn begins_like(&self, trail: &Trail) -> Result<bool, StoreError> {
-        Ok(self.state.head.bytes > 0 && trail.head(self.state.head.bytes)?.as_ref() == Some(&self.state.head))
+        let head = match &self.trail {
+            // What it begins with may have come since it was read.
+            Some(own) if self.state.head.bytes < HEAD => own.beginning()?,
+            Some(_) | None => self.state.head,
+        };
+        Ok(head.bytes > 0 && trail.head(head.bytes)?.as_ref() == Some(&head))
     }
 
     /// It is this file from now on.
@@ -118,7 +117,11 @@ impl Log {
         let sight = trail.sight()?;
         self.look(sight, wall);
         let position = self.position();
-        if trail.is_plain() && sight.size < position && !self.state.truncated {
+        let cut = sight.size < position && !self.state.truncated;
+        // Written and cut before anybody looked.
+        let passed = sight.size == 0 && position == 0 && self.modified.is_some_and(|modified| modified != sight.modified);
+        self.modified = Some(sight.modified);
+        if trail.is_plain() && (cut || passed) {
             return Ok(Step::Rewritten);
         }
         if sight.size == 0 || (self.state.truncated && sight.size <= position) {

@@ -35,12 +35,15 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether a signal came.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Finds the keys and places of a policy.
+pub type Lookup = Box<dyn Fn(&Arc<Policy>) -> Lookups + Send + Sync>;
+
 /// What a configuration comes down to.
 pub struct Setup {
     /// The configuration.
     pub config: Config,
     /// Finds the keys and places of a policy.
-    pub lookups: Box<dyn Fn(&Arc<Policy>) -> Lookups + Send + Sync>,
+    pub lookups: Lookup,
     /// Keys whose time may end, and how long each stays behind its period.
     pub keys: Option<(KeyStore, SignedDuration)>,
 }
