@@ -8,6 +8,7 @@ use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
 use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
 use crate::scrub::{self, OnReject, Policy, Settings};
+use crate::store::checkpoint::Checkpoint;
 use crate::store::kept::Surveys;
 use crate::store::source::{Block, Filled};
 use crate::store::{Halt, Place, Raw, Refusal, Store, StoreError, Survey};
@@ -41,9 +42,18 @@ pub(super) struct Look<'a> {
     /// For reading times: what it does with the rest is thrown away.
     pub(super) policy: &'a Arc<Policy>,
     /// Device and inode of raw logs that the sidecar has begun: what it makes of them is its own to finish.
-    pub(super) begun: &'a HashSet<(u64, u64)>,
+    pub(super) begun: HashSet<(u64, u64)>,
     /// What could not be looked at.
     pub(super) failures: Vec<StoreError>,
+}
+
+/// Device and inode of every raw log that the sidecar has begun.
+pub(super) fn begun(config: &Config, state: &Path) -> Result<HashSet<(u64, u64)>, StoreError> {
+    let mut begun = HashSet::new();
+    for class in &config.classes {
+        begun.extend(Checkpoint::unfinished(state, &class.name)?);
+    }
+    Ok(begun)
 }
 
 /// Directories in which files of the classes stand.

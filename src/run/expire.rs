@@ -5,19 +5,17 @@ mod grown;
 mod pseudonyms;
 pub(super) mod tables;
 
-use super::catalog::{Item, Look, directories};
+use super::catalog::{Item, Look, begun, directories};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Incident, Planned};
 use crate::retain::plan::{Plan, Reason, plan};
 use crate::retain::{Class, Config, Form};
 use crate::scrub::{KeySource, PlaceSource, Policy};
-use crate::store::checkpoint::Checkpoint;
 use crate::store::clock::{Astray, Reading};
 use crate::store::draft::make_directories;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,7 +114,7 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
 /// The raw files that stand, class by class, whether they can be opened or not.
 pub fn raw_files(config: &Config, state: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let (store, known, policy) = (Store::look(state)?, Chronicle::read(state)?, strict()?);
-    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, begun: &HashSet::new(), failures: Vec::new() };
+    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, begun: begun(config, state)?, failures: Vec::new() };
     Ok(config.classes.iter().flat_map(|class| look.raw_paths(class)).collect())
 }
 
@@ -127,11 +125,8 @@ fn catalog(
     failures: &mut Vec<StoreError>,
 ) -> Result<Vec<Item>, StoreError> {
     let policy = strict()?;
-    let mut begun = HashSet::new();
-    for class in &config.classes {
-        begun.extend(Checkpoint::unfinished(state, &class.name)?);
-    }
-    let mut look = Look { config, store, known, surveys, wall, policy: &policy, begun: &begun, failures: Vec::new() };
+    let begun = begun(config, state)?;
+    let mut look = Look { config, store, known, surveys, wall, policy: &policy, begun, failures: Vec::new() };
     let items = look.catalog();
     failures.append(&mut look.failures);
     Ok(items)

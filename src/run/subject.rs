@@ -2,7 +2,7 @@
 
 mod targets;
 
-use super::catalog::{Look, directories, formats, settings};
+use super::catalog::{Look, begun, directories, formats, settings};
 use super::expire::deeds::{wanted, wants};
 use super::expire::{open_incident, strict};
 use crate::format::Format;
@@ -15,7 +15,7 @@ use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Chronicle, Cutting, Halt, HoldWatch, Place, Raw, Reason as Why, Refusal, Store, StoreError};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use targets::{Target, archives, targets};
@@ -229,7 +229,8 @@ impl SubjectJob<'_> {
     }
 
     fn look<'l>(&'l self, store: &'l Store, (known, surveys, policy): (&'l Evidence, &'l mut Surveys, &'l Arc<Policy>)) -> Look<'l> {
-        Look { config: self.config, store, known, surveys, wall: self.reading.wall, policy, failures: Vec::new() }
+        let (begun, failures) = begun(self.config, self.state).map_or_else(|error| (HashSet::new(), vec![error]), |begun| (begun, Vec::new()));
+        Look { config: self.config, store, known, surveys, wall: self.reading.wall, policy, begun, failures }
     }
 
     /// Whether a hold wants one of the records of a file.
