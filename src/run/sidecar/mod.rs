@@ -143,7 +143,7 @@ fn employ(shared: &Shared, setup: &Arc<Setup>, (class, source): (Class, Source),
     let (shared, setup, stop) = (shared.clone(), Arc::clone(setup), stop.clone());
     std::thread::spawn(move || match source {
         Source::Files(globs) => follow::follow(&shared, &|| ClassPlan::new(&class, &*setup.lookups), &globs, &stop),
-        Source::Syslog(_) | Source::Fifo(_) | Source::Stdin => {
+        Source::Syslog(_) | Source::Fifo(_) => {
             (shared.tell)(Event::new(Level::Error, "listen").class(&class.name).text("this source is not listened to yet\nwrite the log to a file, and name it as raw"));
         }
     })
