@@ -199,6 +199,7 @@ fn rotation_by_rename_loses_nothing_and_doubles_nothing() {
         if turn % 5 == 4 {
             // What is finished goes, as logrotate would have it: only what stands in the ledger.
             site.until("finished", |site| site.told("finished") + 3 >= turn);
+            (10..).map(|number| site.dir.at(&format!("log/access.log.{number}"))).take_while(|path| path.exists()).for_each(|path| fs::remove_file(path).unwrap());
         }
     }
     drop(late);
