@@ -3,7 +3,7 @@
 use super::clock::replace;
 use super::trail::{Head, Mark};
 use super::{Cause, StoreError};
-use crate::retain::ledger::{Counts, Digest, Keyed, Output};
+use crate::retain::ledger::{Counts, Digest, Keyed, Output, Reasons};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -57,6 +57,9 @@ pub struct LaneState {
     pub seam: Option<Keyed>,
     /// Lines so far.
     pub counts: Counts,
+    /// Why lines were rejected.
+    #[serde(default)]
+    pub reasons: Reasons,
     /// Times of the oldest and newest record so far.
     pub span: (Option<Timestamp>, Option<Timestamp>),
     /// Segments that are being written; only the last one grows, those before it wait to be compressed.

@@ -5,7 +5,7 @@ use super::follow::Follower;
 use super::lane::Step;
 use super::log::is_rotated;
 use super::sink::Kind;
-use crate::retain::ledger::{Counts, Entry, Fault, Incident, Scrubbed};
+use crate::retain::ledger::{Counts, Entry, Fault, Incident, Reasons, Scrubbed};
 use crate::run::catalog::MAX_LINE;
 use crate::run::verify::{HELD, VerifyJob, verify};
 use crate::store::Halt;
@@ -165,6 +165,7 @@ fn let_go(follower: &mut Follower, at: usize, wall: Timestamp) -> Result<(), Hal
         content: Some(whole.content),
         format: follower.plan.class.format.as_ref().map(|format| format.name().to_owned()),
         tally: widest.map_or_else(Counts::default, |lane| lane.counts),
+        reasons: widest.map_or_else(Reasons::default, |lane| lane.reasons.clone()),
         oldest: widest.and_then(|lane| lane.span.0),
         newest: widest.and_then(|lane| lane.span.1),
         outputs: log.state.lanes.values().flat_map(|lane| lane.outputs.clone()).collect(),

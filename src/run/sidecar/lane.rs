@@ -3,6 +3,7 @@
 use super::plan::FormPlan;
 use super::sink::{Answer, BATCH, Kind, Remote, Ticket};
 use crate::format::Format;
+use crate::retain::ledger::Reasons;
 use crate::run::catalog::MAX_LINE;
 use crate::scrub::{Clean, Quarantined, Scrubber, Tally};
 use crate::store::checkpoint::{LaneState, SegmentState};
@@ -223,6 +224,9 @@ impl Lane {
         state.counts.read += tally.read;
         state.counts.clean += tally.clean;
         state.counts.rejected += tally.rejected;
+        if tally.rejected > 0 {
+            state.reasons.add(&Reasons::of(&tally));
+        }
         state.span = stretched(state.span, record);
         self.tally.add(&tally);
         if self.one.as_bytes().is_empty() {
