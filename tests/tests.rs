@@ -58,6 +58,7 @@ mod suite {
     mod risk;
     pub mod run;
     pub mod samples;
+    mod seal;
     mod stall;
     mod subject;
     pub mod support;

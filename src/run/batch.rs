@@ -9,6 +9,7 @@ use crate::store::archive::Reading;
 use crate::store::draft::sweep;
 use crate::store::ledger::{Ledger, Reader};
 use crate::store::ledger_key::LedgerKey;
+use crate::store::seal::Keychain;
 use crate::store::sink::{Encoder, Quarantine};
 use crate::store::source::Stop;
 use crate::store::walk::{Found, Item};
@@ -133,7 +134,7 @@ pub fn batch(mut job: BatchJob, found: Vec<Found>, watch: &Watch, tell: &(dyn Fn
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job.pipe.threads).thread_name(|number| format!("scrub-{number}")).build();
     let pool = pool.map_err(|error| StoreError { verb: "start threads for", path: job.out.clone(), cause: Cause::Io(io::Error::other(error)) })?;
-    let reading = Reading { key: key.clone(), stop: watch.stop.clone(), meter: Arc::clone(&watch.bytes), max_line: job.pipe.max_line };
+    let reading = Reading { key: key.clone(), stop: watch.stop.clone(), meter: Arc::clone(&watch.bytes), max_line: job.pipe.max_line, seals: Keychain::of(&state) };
     let quarantine = Mutex::new(job.pipe.quarantine.take());
     let BatchJob { pipe, rules, jobs, dry_run, out, clock, .. } = job;
     let shop = Shop { pipe, rules, dry_run, out, clock, key, ledger, catalog: Mutex::new(catalog), quarantine, encoders: Mutex::default(), reading, watch: watch.clone(), pool };

@@ -120,8 +120,6 @@ impl Look<'_> {
                     self.walk(&glob.directory, deep, &mut |path| glob.matcher.is_match(path), &mut paths);
                 }
             }
-            // What is written only encrypted is the sidecar's own to expire.
-            Origin::Listen(_) if class.raw.seal => {}
             Origin::Listen(_) => {
                 if let Some(directory) = class.raw.directory() {
                     self.walk(directory, false, &mut |path| path.extension().is_none_or(|end| end != "part"), &mut paths);
@@ -134,7 +132,7 @@ impl Look<'_> {
 
     pub(super) fn form_paths(&mut self, class: &Class, form: &Form) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
-        let (Some(directory), Keep::Clean(_) | Keep::Aggregate { .. }, false) = (form.directory(), &form.keep, form.seal) else { return paths };
+        let (Some(directory), Keep::Clean(_) | Keep::Aggregate { .. }) = (form.directory(), &form.keep) else { return paths };
         let tables = matches!(form.keep, Keep::Aggregate { .. });
         let of_form = |path: &Path| match (self.known.output(path), self.known.cut_into(path)) {
             (Some((scrubbed, output)), _) => scrubbed.class.as_deref() == Some(&class.name) && output.form == form.name,
@@ -221,6 +219,12 @@ impl Look<'_> {
                 false
             }
         };
+        // What nobody can read any more is a copy of something that went: so does it.
+        if self.store.is_dead(&raw).unwrap_or_default() {
+            item.found.span = Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH));
+            item.found.state = if quiet { State::Quiet } else { State::InUse };
+            return Some(item);
+        }
         if let Some(last) = file_name(path).filter(|_| matches!(form.keep, Keep::Aggregate { .. })).and_then(|name| last_moment(class, name)) {
             item.found.span = Some((last, last));
             item.found.state = if quiet { State::Quiet } else { State::InUse };
@@ -362,9 +366,9 @@ pub(super) enum Need {
 /// What a form of a class needs.
 pub(super) fn required(class: &Class, form: &Form) -> Need {
     match (&form.keep, &form.output) {
-        (Keep::Clean(_), Some(Output::Directory(_))) if !form.seal => Need::File,
+        (Keep::Clean(_), Some(Output::Directory(_))) => Need::File,
         (Keep::Clean(_), Some(Output::Stdout | Output::Http(_))) if class.unproven => Need::Nothing,
-        (Keep::Aggregate { .. }, Some(Output::Directory(_))) if !form.seal => Need::Tables,
+        (Keep::Aggregate { .. }, Some(Output::Directory(_))) => Need::Tables,
         (Keep::Clean(_) | Keep::Raw | Keep::Aggregate { .. }, _) => Need::Impossible,
     }
 }
@@ -373,10 +377,10 @@ fn file_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-/// `STEM.OLDEST--NEWEST.DIGEST8.zst`.
+/// `STEM.OLDEST--NEWEST.DIGEST8.zst`, or `.zst.age`.
 fn is_own_name(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut parts = name.rsplit('.');
+    let mut parts = name.strip_suffix(".age").unwrap_or(&name).rsplit('.');
     let (end, digest, span) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     end == Some("zst") && digest.len() == 8 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && span.len() == 34 && span.contains("Z--")
 }

@@ -3,6 +3,7 @@
 pub(super) mod deeds;
 mod grown;
 mod pseudonyms;
+mod seals;
 pub(super) mod tables;
 
 use super::catalog::{Item, Look, begun, directories};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use pseudonyms::{KeyVerdict, expire_keys, look_at_keys};
+pub use seals::{SealVerdict, destroy_seal};
 
 /// Files of a class that one run deletes unless somebody says otherwise, whatever a quarter of it is.
 const FEW: usize = 10;
@@ -94,6 +96,8 @@ pub struct ExpireReport {
     pub over_limit: usize,
     /// What the system refused.
     pub failures: Vec<StoreError>,
+    /// Seal keys that have no file any more, and whose time is over.
+    pub seals: Vec<SealVerdict>,
 }
 
 /// What would be done; changes nothing but what it remembers of the files that it read.
@@ -108,7 +112,11 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
     }
     let plan = planned(config, &items, &known, now);
     let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
-    Ok(ExpireReport { plan, fates, standstill: None, over_limit: 0, failures })
+    let seals = seals::over(config, (&store, &known), &items, now).unwrap_or_else(|error| {
+        failures.push(error);
+        Vec::new()
+    });
+    Ok(ExpireReport { plan, fates, standstill: None, over_limit: 0, failures, seals })
 }
 
 /// The raw files that stand, class by class, whether they can be opened or not.
@@ -166,6 +174,7 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
     let astray = reading.against(before.as_ref(), chronicle.known().latest()).filter(|astray| !job.yes || *astray == Astray::Behind);
     let mut failures = Vec::new();
     if astray.is_none() {
+        failures.extend(seals::recover(store, &mut chronicle).err());
         recover(&job, store, &mut chronicle, &mut failures);
     }
     let mut surveys = Surveys::open(job.state);
@@ -173,7 +182,7 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
     surveys.keep(job.state)?;
     let plan = planned(job.config, &items, chronicle.known(), job.now);
     let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
-    let mut report = ExpireReport { plan, fates, standstill: None, over_limit: 0, failures };
+    let mut report = ExpireReport { plan, fates, standstill: None, over_limit: 0, failures, seals: Vec::new() };
     if let Some(astray) = astray {
         report.standstill = Some(Standstill::Clock(astray));
         open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
@@ -197,9 +206,17 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
             report.failures.extend(make_directories(directory).err());
         }
         let nets = HeldNets::open(job.state)?;
+        let (config, now) = (job.config, job.now);
         deeds::carry_out(job, (store, &mut chronicle), (&items, &nets, &reading, &strict()?), &mut report);
         if let Some(Standstill::Clock(astray)) = report.standstill {
             open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
+        } else {
+            chronicle.refresh()?;
+            match seals::over(config, (store, chronicle.known()), &items, now) {
+                Ok(over) => report.seals = over,
+                Err(error) => report.failures.push(error),
+            }
+            seals::end(store, &mut chronicle, &mut report);
         }
     }
     incidents(&mut chronicle, &items, &mut report)?;

@@ -3,6 +3,7 @@
 use crate::format::detect;
 use crate::retain::begin::{FoundClass, FoundLogs};
 use crate::store::StoreError;
+use crate::store::seal::Keychain;
 use crate::store::source::{Block, Source, Stop};
 use crate::store::walk::logs;
 use std::collections::BTreeMap;
@@ -89,7 +90,7 @@ fn one_place(label: &str, groups: Groups, found: &mut FoundLogs, failures: &mut 
 /// The format that fits best, and the share of lines that it fits; none of a file without lines.
 fn format(path: &Path) -> Result<Option<(String, f64)>, StoreError> {
     let mut block = Block::default();
-    Source::open(path, &Stop::default(), SAMPLE)?.fill(&mut block, SAMPLE)?;
+    Source::open(path, &Stop::default(), SAMPLE, &Keychain::none())?.fill(&mut block, SAMPLE)?;
     if block.as_bytes().trim_ascii().is_empty() {
         return Ok(None);
     }

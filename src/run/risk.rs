@@ -7,6 +7,7 @@ use super::verify::{detected, text};
 use crate::format::{Field, Format, time};
 use crate::report::risk::{Figures, HELD, Risk};
 use crate::report::status::Sample;
+use crate::store::seal::Keychain;
 use crate::store::{Cause, StoreError};
 use std::io;
 use std::path::Path;
@@ -27,9 +28,9 @@ pub struct RiskReport {
 }
 
 /// Reads `path`, or standard input, and counts; `k` is the size that a group should at least have. The error is one of reading.
-pub fn risk(path: Option<&Path>, format: Option<&Arc<Format>>, k: u64) -> Result<RiskReport, StoreError> {
+pub fn risk(path: Option<&Path>, format: Option<&Arc<Format>>, k: u64, keys: &Keychain) -> Result<RiskReport, StoreError> {
     let mut lines = match path {
-        Some(path) => Lines::open(path, LONGEST)?,
+        Some(path) => Lines::open(path, LONGEST, keys)?,
         None => Lines::stdin(LONGEST)?,
     };
     let mut tallied = Tallied { risk: Risk::new(k, HELD), unparsed: 0, left: u64::MAX };
@@ -38,7 +39,7 @@ pub fn risk(path: Option<&Path>, format: Option<&Arc<Format>>, k: u64) -> Result
 }
 
 /// Reads files in turn until `most` lines are counted. A file that is gone meanwhile is passed over.
-pub(super) fn sample(paths: &[&Path], format: Option<&Arc<Format>>, (k, most): (u64, u64)) -> Result<Sample, StoreError> {
+pub(super) fn sample(paths: &[&Path], format: Option<&Arc<Format>>, (k, most): (u64, u64), keys: &Keychain) -> Result<Sample, StoreError> {
     let mut tallied = Tallied { risk: Risk::new(k, HELD), unparsed: 0, left: most };
     let (mut files, mut whole) = (0, true);
     for path in paths {
@@ -46,7 +47,7 @@ pub(super) fn sample(paths: &[&Path], format: Option<&Arc<Format>>, (k, most): (
             whole = false;
             break;
         }
-        let mut lines = match Lines::open(path, LONGEST) {
+        let mut lines = match Lines::open(path, LONGEST, keys) {
             Err(StoreError { cause: Cause::Io(error), .. }) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened?,
         };

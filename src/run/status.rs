@@ -9,6 +9,7 @@ use crate::retain::{Config, Keep};
 use crate::scrub::Output as Layout;
 use crate::store::keys::{KeyState, KeyStore};
 use crate::store::ledger::Reader;
+use crate::store::seal::Keychain;
 use crate::store::{Cause, StoreError};
 use jiff::Timestamp;
 use std::cmp::Reverse;
@@ -47,14 +48,14 @@ pub fn status(config: &Config, state: &Path, now: Timestamp) -> Result<(Status, 
     // Gone between looking and here: it takes no place any more.
     let bytes: Vec<u64> = looked.iter().flat_map(|plan| &plan.files).map(|file| file.path.symlink_metadata().map_or(0, |meta| meta.len())).collect();
     let mut failures = failures;
-    let samples = looked.as_ref().map_or_else(Vec::new, |plan| samples(config, plan, &mut failures));
+    let samples = looked.as_ref().map_or_else(Vec::new, |plan| samples(config, plan, (&Keychain::of(state), &mut failures)));
     let plan = looked.as_ref().map(|plan| (plan, bytes.as_slice()));
     let status = Status::of(Sources { config, plan, samples, known: &known, volumes, ledger, keys: keys(config, state) }, now);
     Ok((status, failures))
 }
 
 /// Measures every clean form on its newest files.
-fn samples(config: &Config, plan: &Plan, failures: &mut Vec<StoreError>) -> Vec<(String, String, Sample)> {
+fn samples(config: &Config, plan: &Plan, (keys, failures): (&Keychain, &mut Vec<StoreError>)) -> Vec<(String, String, Sample)> {
     let mut found = Vec::new();
     for (class, form) in config.classes.iter().flat_map(|class| class.forms.iter().map(move |form| (class, form))) {
         if !matches!(form.keep, Keep::Clean(_)) {
@@ -64,7 +65,7 @@ fn samples(config: &Config, plan: &Plan, failures: &mut Vec<StoreError>) -> Vec<
         files.sort_by_key(|file| Reverse((file.newest, &file.path)));
         let paths: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
         let format = class.format.as_ref().filter(|_| form.layout == Layout::Same);
-        match sample(&paths, format, (K, MOST)) {
+        match sample(&paths, format, (K, MOST), keys) {
             Ok(sample) => found.push((class.name.clone(), form.name.clone(), sample)),
             Err(error) => failures.push(error),
         }

@@ -214,7 +214,7 @@ fn erase_file(job: &SubjectJob<'_>, store: &Store, chronicle: &mut Chronicle, (f
     let settings = settings(class, formats.clone(), &strict()?, &class.raw);
     let mut seeker = job.seeker(&file.kept, formats);
     let mut stays = |line: &[u8], at: Timestamp| !(job.is_in_time(at) && seeker.look(line, at) == Whose::Theirs);
-    let cutting = Cutting { settings: &settings, at: cut, erased: true, stays: &mut stays, access: None };
+    let cutting = Cutting { settings: &settings, at: cut, erased: true, stays: &mut stays, access: None, seal: false };
     store.split(proven, cutting, gate, chronicle).map(|parts| parts.into)
 }
 

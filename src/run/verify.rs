@@ -25,6 +25,7 @@ pub use findings::{HELD, LISTED, Leak};
 use crate::format::{Field, Format, detect};
 use crate::scrub::Policy;
 use crate::store::StoreError;
+use crate::store::seal::Keychain;
 use findings::Findings;
 use ipnet::IpNet;
 use lines::Lines;
@@ -61,6 +62,8 @@ pub struct VerifyJob {
     pub held: usize,
     /// Bytes of both files that were read so far, as they lie on the disk; for whoever watches.
     pub progress: Arc<AtomicU64>,
+    /// For what is sealed.
+    pub seals: Keychain,
 }
 
 /// What was found. Holds no bytes of a log.
@@ -97,8 +100,8 @@ impl VerifyReport {
 
 /// Compares two files. The error is one of reading.
 pub fn verify(job: &VerifyJob) -> Result<VerifyReport, StoreError> {
-    let mut raw = Lines::open(&job.raw, job.max_line)?;
-    let clean = Lines::open(&job.clean, job.max_line)?.then(&job.more);
+    let mut raw = Lines::open(&job.raw, job.max_line, &job.seals)?;
+    let clean = Lines::open(&job.clean, job.max_line, &job.seals)?.then(&job.more);
     let (formats, name, believed) = detected(job.format.as_ref(), &mut raw)?;
     let rules = Rules::new(job.policy.clone(), &job.except);
     let mut walk = Walk::new(job, &rules, &formats, believed);
@@ -178,6 +181,7 @@ mod tests {
             max_line: 1 << 20,
             held,
             progress: Arc::default(),
+            seals: Keychain::none(),
         }
     }
 
@@ -190,8 +194,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let few = job(dir.path(), &raw, &clean, 30);
         let rules = Rules::new(None, &[]);
-        let mut walk = Walk::new(&few, &rules, &detected(few.format.as_ref(), &mut Lines::open(&few.raw, 1 << 20).unwrap()).unwrap().0, true);
-        walk.through(Lines::open(&few.raw, 1 << 20).unwrap(), Lines::open(&few.clean, 1 << 20).unwrap()).unwrap();
+        let mut walk = Walk::new(&few, &rules, &detected(few.format.as_ref(), &mut Lines::open(&few.raw, 1 << 20, &few.seals).unwrap()).unwrap().0, true);
+        walk.through(Lines::open(&few.raw, 1 << 20, &few.seals).unwrap(), Lines::open(&few.clean, 1 << 20, &few.seals).unwrap()).unwrap();
         let (findings, ..) = walk.end();
         assert!(findings.readings >= 2 && findings.suspects.count < 30 + 10, "read again {} times, {} held", findings.readings, findings.suspects.count);
         let lines = |job: &VerifyJob| verify(job).unwrap().first_leaks.iter().map(|leak| leak.line).collect::<Vec<_>>();

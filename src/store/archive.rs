@@ -4,6 +4,7 @@
 //! much a read brought moves that border, so that whoever does the work again writes the same frames.
 
 use super::ledger_key::{Hasher, LedgerKey};
+use super::seal::Keychain;
 use super::source::{Block, Codec, Stop, decoder, fault};
 use super::{Cause, StoreError};
 use crate::retain::ledger::{Identity, Keyed};
@@ -33,6 +34,8 @@ pub struct Reading {
     pub meter: Arc<AtomicU64>,
     /// The longest line, in bytes; what a longer one has behind that is dropped here, and rejected later.
     pub max_line: usize,
+    /// For what is sealed.
+    pub seals: Keychain,
 }
 
 /// Which file this is.
@@ -139,12 +142,12 @@ impl Archive {
     pub fn open(path: &Path, reading: &Reading) -> Result<Self, StoreError> {
         let file = open(path)?;
         let identity = identity(&file, path)?;
-        let mut head = [0; 8];
+        let mut head = [0; 32];
         let known = file.read_at(&mut head, 0).map_err(StoreError::io("read", path))?;
         let codec = Codec::of_file(head.get(..known).unwrap_or_default());
         let tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), reading: Some(Arc::clone(&reading.meter)), stop: reading.stop.clone() };
         let tap = Arc::new(Mutex::new(tap));
-        let reader = decoder(codec, Shared(Arc::clone(&tap))).map_err(|error| fault(codec, path, error))?;
+        let reader = decoder(codec, Shared(Arc::clone(&tap)), &reading.seals).map_err(|error| fault(codec, path, error))?;
         Ok(Self { reader, tap, codec, path: path.to_owned(), identity, max_line: reading.max_line, rest: Vec::new(), ended: false })
     }
 
@@ -318,7 +321,7 @@ mod tests {
     fn an_archive_cut_anywhere_or_with_one_wrong_bit_is_never_proven_with_other_content() {
         let dir = tempfile::tempdir().unwrap();
         let content = lines(132 * 1024);
-        let reading = Reading { key: LedgerKey::existing(dir.path()).unwrap(), stop: Stop::default(), meter: Arc::default(), max_line: 1 << 20 };
+        let reading = Reading { key: LedgerKey::existing(dir.path()).unwrap(), stop: Stop::default(), meter: Arc::default(), max_line: 1 << 20, seals: Keychain::none() };
         let (front, back) = content.split_at(content.len() / 2);
         let two = |half: &dyn Fn(&[u8]) -> Vec<u8>| [half(front), half(back)].concat();
         std::thread::scope(|scope| {

@@ -9,7 +9,7 @@
 mod destroyed;
 mod end;
 mod fleet;
-mod private;
+pub(in crate::store) mod private;
 mod ring;
 mod told;
 

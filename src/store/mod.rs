@@ -19,6 +19,7 @@ pub mod page;
 pub mod places;
 pub mod readback;
 pub mod rights;
+pub mod seal;
 pub mod segment;
 mod shelf;
 pub mod sink;

@@ -145,7 +145,7 @@ impl Store {
         let shelf = &self.shelf;
         let directory = directory_of(ending.part)?;
         let folder = shelf.folder(directory, Path::new(""))?;
-        let draft = shelf.draft(&folder)?;
+        let draft = shelf.draft(&folder, None)?;
         let (content, lines) = match compress(shelf, ending, &draft) {
             Ok(done) => done,
             Err(halt) => {
@@ -154,7 +154,7 @@ impl Store {
             }
         };
         let digest = shelf.key.digest(&[ending.salt, content.0.as_slice(), ending.form.as_bytes()].concat());
-        let name = shelf::name(ending.raw, ending.span, digest);
+        let name = shelf::name(ending.raw, ending.span, digest, false);
         shelf.present(draft, &name, ending.access)?;
         let held = shelf.hold(&folder, &name)?;
         let mut found = 0;

@@ -3,6 +3,7 @@
 mod stall;
 
 use super::confirm::Confirm;
+use super::seal::{Appendix, Keychain, MAGIC};
 use super::source::Codec;
 use super::{Cause, StoreError, sync_directory};
 use crate::scrub::{Clean, Quarantined};
@@ -284,32 +285,69 @@ impl Sink {
     }
 }
 
-/// Raw lines that did not parse, kept with mode 0600.
+/// Raw lines that did not parse, kept with mode 0600, and sealed where there are keys.
 pub struct Quarantine {
     file: File,
     path: PathBuf,
+    sealed: Option<Appendix>,
 }
 
 impl Quarantine {
-    /// Opens or makes the file; refuses one that others can read.
-    pub fn append(path: &Path) -> Result<Self, StoreError> {
+    /// Opens or makes the file; refuses one that others can read. With keys, what is written is sealed, and what stands there has to be.
+    pub fn append(path: &Path, keys: Option<&Keychain>) -> Result<Self, StoreError> {
         let file = open_append(path, 0o600)?;
         let meta = file.metadata().map_err(StoreError::io("read", path))?;
         if meta.mode() & 0o077 != 0 && meta.is_file() {
             return Err(refused(path, "others can read this quarantine file", "run chmod 600 on it: raw lines are kept there"));
         }
-        Ok(Self { file, path: path.to_owned() })
+        let codec = codec_of(&file).map_err(StoreError::io("read", path))?;
+        let sealed = match keys {
+            None if codec == Some(Codec::Sealed) => {
+                return Err(refused(path, "this quarantine file is sealed, and there are no keys to go on with", "name the state directory with --state DIR, or another file"));
+            }
+            None => None,
+            Some(_) if codec.is_some_and(|codec| codec != Codec::Sealed) && !is_torn(&file) => {
+                return Err(refused(path, "this quarantine file is not sealed, and what is written from now on would be", "move it away, or name another file"));
+            }
+            Some(keys) => Some(locked(&file, || Appendix::heal(&file, keys)).map_err(StoreError::io("open", path))?),
+        };
+        Ok(Self { file, path: path.to_owned(), sealed })
     }
 
     /// Writes rejected lines.
     pub fn write(&mut self, lines: &Quarantined) -> Result<(), StoreError> {
-        self.file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
+        let failed = StoreError::io("write", &self.path);
+        let Some(appendix) = self.sealed.as_mut().filter(|_| !lines.as_bytes().is_empty()) else {
+            return self.file.write_all(lines.as_bytes()).map_err(failed);
+        };
+        let stream = appendix.wrap(lines.as_bytes())?;
+        let mut file = &self.file;
+        let appended = locked(file, || {
+            let before = file.metadata()?.len();
+            // Half a stream would spoil what is appended later.
+            file.write_all(&stream).inspect_err(|_| drop(file.set_len(before)))
+        });
+        appended.map_err(failed)
     }
 
     /// Makes what was written durable.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         self.file.sync_data().map_err(StoreError::io("sync", &self.path))
     }
+}
+
+/// Does something while nobody else appends.
+fn locked<T>(file: &File, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    flock(file, FlockOperation::LockExclusive)?;
+    let done = act();
+    flock(file, FlockOperation::Unlock)?;
+    done
+}
+
+/// Whether a file is the beginning of a magic number and nothing else: a first append that a crash cut.
+fn is_torn(file: &File) -> bool {
+    let mut head = [0; 9];
+    file.read_at(&mut head, 0).is_ok_and(|count| count > 0 && MAGIC.starts_with(head.get(..count).unwrap_or_default()))
 }
 
 fn identity(file: &File) -> Option<(u64, u64)> {
@@ -321,7 +359,7 @@ fn codec_of(file: &File) -> io::Result<Option<Codec>> {
     if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
         return Ok(None);
     }
-    let mut head = [0; 6];
+    let mut head = [0; 32];
     let count = file.read_at(&mut head, 0)?;
     Ok(Some(Codec::sniff(head.get(..count).unwrap_or_default())))
 }

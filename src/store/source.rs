@@ -1,6 +1,7 @@
 //! Raw bytes in: recognises the codec, decodes within bounds, cuts blocks of whole lines.
 
 use super::digest::Meter;
+use super::seal::{self, AGE, Gone, Keychain, MAGIC, Unsealed};
 use super::{Cause, StoreError};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
@@ -35,6 +36,10 @@ pub enum Codec {
     Bzip2,
     /// xz, any number of streams.
     Xz,
+    /// Encrypted, in frames; what it holds may be compressed.
+    Sealed,
+    /// An age file as the `age` tool writes it.
+    Age,
 }
 
 impl Codec {
@@ -47,6 +52,8 @@ impl Codec {
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Self::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Self::Xz,
+            _ if head.starts_with(&MAGIC) => Self::Sealed,
+            _ if head.starts_with(AGE) => Self::Age,
             _ => Self::Plain,
         }
     }
@@ -58,6 +65,7 @@ impl Codec {
             [0x28] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a] | [0x50..=0x5f, 0x2a, 0x4d] => Self::Zstd,
             [b'B'] | [b'B', b'Z'] | [b'B', b'Z', b'h'] | [b'B', b'Z', b'h', b'1'..=b'9'] | [b'B', b'Z', b'h', b'1'..=b'9', 0x31] => Self::Bzip2,
             [0xfd] | [0xfd, b'7'] | [0xfd, b'7', b'z'] | [0xfd, b'7', b'z', b'X'] | [0xfd, b'7', b'z', b'X', b'Z'] => Self::Xz,
+            _ if !head.is_empty() && MAGIC.starts_with(head) => Self::Sealed,
             _ => Self::sniff(head),
         }
     }
@@ -180,21 +188,22 @@ pub enum Filled {
 impl Source {
     /// Standard input.
     pub fn stdin(stop: &Stop, wake: Option<File>, max_line: usize) -> Result<Self, StoreError> {
+        let keys = Keychain::none();
         let path = Path::new("stdin");
         let file = io::stdin().as_fd().try_clone_to_owned().map_err(StoreError::io("open", path))?;
-        Self::new(File::from(file), path, stop, wake, max_line)
+        Self::new(File::from(file), path, (stop, wake, &keys), max_line)
     }
 
     /// A file.
-    pub fn open(path: &Path, stop: &Stop, max_line: usize) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, stop: &Stop, max_line: usize, keys: &Keychain) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(StoreError::io("open", path))?;
         if file.metadata().is_ok_and(|meta| meta.is_dir()) {
             return Err(StoreError { verb: "read", path: path.to_owned(), cause: Cause::Refused { why: "this is a directory", remedy: "name a file" } });
         }
-        Self::new(file, path, stop, None, max_line)
+        Self::new(file, path, (stop, None, keys), max_line)
     }
 
-    fn new(file: File, path: &Path, stop: &Stop, wake: Option<File>, max_line: usize) -> Result<Self, StoreError> {
+    fn new(file: File, path: &Path, (stop, wake, keys): (&Stop, Option<File>, &Keychain), max_line: usize) -> Result<Self, StoreError> {
         let regular = file.metadata().is_ok_and(|meta| meta.is_file());
         let poll = if regular { None } else { Some(file.try_clone().map_err(StoreError::io("read", path))?) };
         let read = Arc::new(AtomicU64::new(0));
@@ -206,25 +215,30 @@ impl Source {
             let count = wire.read(head.get_mut(filled..).unwrap_or_default()).map_err(StoreError::io("read", path))?;
             filled += count;
             let known = head.get(..filled).unwrap_or_default();
-            let maybe = matches!(known.first(), Some(0x1f | 0x28 | b'B' | 0xfd | 0x50..=0x5f));
-            if count == 0 || filled >= 6 || !maybe || known.contains(&b'\n') {
+            let maybe = matches!(known.first(), Some(0x1f | 0x28 | b'B' | 0xfd | 0x50..=0x5f | 0x89 | b'a'));
+            let needed = match known.first() {
+                Some(0x89) => MAGIC.len(),
+                Some(b'a') if AGE.starts_with(known) => AGE.len(),
+                _ => 6,
+            };
+            if count == 0 || filled >= needed || !maybe || known.contains(&b'\n') {
                 break;
             }
         }
         head.truncate(filled);
         let codec = Codec::sniff(&head);
-        let reader = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
+        let reader = decoder(codec, io::Cursor::new(head).chain(wire), keys).map_err(StoreError::io("read", path))?;
         Ok(Self { reader, path: path.to_owned(), codec, poll, stop: stop.clone(), read, rest: Vec::new(), max_line, skipping: false, ended: false })
     }
 
     /// Bytes from anywhere that ends by itself; `meter` takes what they decode to.
-    pub(in crate::store) fn over(reader: impl Read + Send + 'static, path: &Path, max_line: usize, meter: &Meter) -> Result<Self, StoreError> {
+    pub(in crate::store) fn over(reader: impl Read + Send + 'static, path: &Path, max_line: usize, (meter, keys): (&Meter, &Keychain)) -> Result<Self, StoreError> {
         let read = Arc::new(AtomicU64::new(0));
         let mut wire = Counted { reader, read: Arc::clone(&read) };
         let mut head = Vec::new();
         wire.by_ref().take(8192).read_to_end(&mut head).map_err(StoreError::io("read", path))?;
         let codec = Codec::of_file(&head);
-        let decoded = decoder(codec, io::Cursor::new(head).chain(wire)).map_err(StoreError::io("read", path))?;
+        let decoded = decoder(codec, io::Cursor::new(head).chain(wire), keys).map_err(StoreError::io("read", path))?;
         let reader = Box::new(meter.over(decoded));
         Ok(Self { reader, path: path.to_owned(), codec, poll: None, stop: Stop::default(), read, rest: Vec::new(), max_line, skipping: false, ended: false })
     }
@@ -298,6 +312,9 @@ impl Source {
 
 /// What a decoder's error means.
 pub(super) fn fault(codec: Codec, path: &Path, error: io::Error) -> StoreError {
+    if let Some(gone) = error.get_ref().and_then(|inner| inner.downcast_ref::<Gone>()) {
+        return seal::gone(path, *gone);
+    }
     // What zstd says of a window above the limit, and xz of memory above it.
     let greedy = ["Frame requires too much memory", "memory usage limit was reached"].iter().any(|words| error.to_string().contains(words));
     let cause = match codec {
@@ -306,7 +323,7 @@ pub(super) fn fault(codec: Codec, path: &Path, error: io::Error) -> StoreError {
             why: "the stream asks for more than 128 MiB of memory to be decoded",
             remedy: "decode it with its own tool first, for example: zstd -d --long=31 -c FILE | logfade pipe",
         },
-        Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz => Cause::Damaged(error),
+        Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz | Codec::Sealed | Codec::Age => Cause::Damaged(error),
     };
     StoreError { verb: if greedy { "decode" } else { "read" }, path: path.to_owned(), cause }
 }
@@ -362,7 +379,7 @@ impl Block {
 }
 
 /// The decoder of a codec. Every one reads all members, and ends in an error where the stream is cut.
-pub(super) fn decoder(codec: Codec, wire: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+pub(super) fn decoder(codec: Codec, wire: impl Read + Send + 'static, keys: &Keychain) -> io::Result<Box<dyn Read + Send>> {
     let mut buffered = BufReader::with_capacity(128 * 1024, wire);
     Ok(match codec {
         Codec::Plain => Box::new(Plain(buffered)),
@@ -378,7 +395,41 @@ pub(super) fn decoder(codec: Codec, wire: impl Read + Send + 'static) -> io::Res
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED).map_err(io::Error::other)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(buffered, stream))
         }
+        Codec::Sealed => Box::new(Within::Closed(Unsealed::new(buffered, keys, false))),
+        Codec::Age => Box::new(Within::Closed(Unsealed::new(buffered, keys, true))),
     })
+}
+
+/// What a sealed file holds, decoded by its own codec, which is known with the first bytes.
+enum Within {
+    Closed(Unsealed),
+    Open(Box<dyn Read + Send>),
+    Failed,
+}
+
+impl Read for Within {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            *self = match std::mem::replace(self, Self::Failed) {
+                Self::Closed(mut unsealed) => {
+                    let mut head = Vec::new();
+                    unsealed.by_ref().take(8).read_to_end(&mut head)?;
+                    let codec = match Codec::sniff(&head) {
+                        // Sealed twice: nobody does that, and it would open without a bound.
+                        Codec::Sealed | Codec::Age => Codec::Plain,
+                        codec => codec,
+                    };
+                    Self::Open(decoder(codec, io::Cursor::new(head).chain(unsealed), &Keychain::none())?)
+                }
+                Self::Open(mut reader) => {
+                    let read = reader.read(buffer);
+                    *self = Self::Open(reader);
+                    return read;
+                }
+                Self::Failed => return Err(io::Error::new(io::ErrorKind::InvalidData, "the sealed file is damaged")),
+            };
+        }
+    }
 }
 
 /// Plain bytes: reads go past the buffer once it is empty.

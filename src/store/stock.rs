@@ -4,6 +4,7 @@ use super::files::Files;
 use super::files::disk::Disk;
 use super::ledger::{self, Ledger, Reader};
 use super::ledger_key::LedgerKey;
+use super::seal::{Keychain, SealId};
 use super::shelf::{self, Claim, Cut, Folder, Held, Journal, Order, Shelf, Sound};
 use super::trail::Trail;
 use super::{Cause, StoreError};
@@ -114,6 +115,8 @@ pub struct Form<'a> {
     pub level: i32,
     /// Of everything besides the raw bytes that decides about it.
     pub policy: Digest,
+    /// Whether it is written only encrypted.
+    pub seal: bool,
 }
 
 /// What a raw file is turned into, and who looks for leaks.
@@ -155,6 +158,8 @@ pub struct Cutting<'a> {
     pub stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
     /// Who may read what stays; the file's own owner and mode if there is none.
     pub access: Option<Access>,
+    /// Whether what stays is written only encrypted, under a key of its own; what is cut out of a sealed file always is.
+    pub seal: bool,
 }
 
 impl Chronicle {
@@ -291,13 +296,13 @@ impl Store {
             },
             other => StoreError::io("lock", &path)(other.into()),
         })?;
-        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)? }, _lock: Some(Lock(lock)) })
+        Ok(Self { shelf: Shelf { files: Disk, key: LedgerKey::open(state)?, seals: Keychain::of(state) }, _lock: Some(Lock(lock)) })
     }
 
     /// For looking only: takes no lock, makes nothing in the state directory.
     pub fn look(state: &Path) -> Result<Self, StoreError> {
         let key = if state.join(LedgerKey::NAME).exists() { LedgerKey::open(state)? } else { LedgerKey::passing() };
-        Ok(Self { shelf: Shelf { files: Disk, key }, _lock: None })
+        Ok(Self { shelf: Shelf { files: Disk, key, seals: Keychain::of(state) }, _lock: None })
     }
 
     /// Opens a directory beneath `base`; links are followed in `base` alone.
@@ -363,6 +368,7 @@ impl Store {
             access: form.access,
             level: form.level,
             policy: form.policy,
+            seal: form.seal.then(|| making.class.to_owned()),
         };
         let orders: Vec<_> = making.forms.iter().map(order).collect();
         self.shelf.scrub(&raw.0, making.class, &orders, (making.survey, making.leaks), chronicle)
@@ -381,8 +387,9 @@ impl Store {
 
     /// Cuts a file: what stays is in another file and in the ledger before this one goes.
     pub fn split(&self, proven: Proven, cutting: Cutting<'_>, gate: &mut dyn FnMut(&Deletion) -> bool, chronicle: &mut Chronicle) -> Result<Parts, Halt> {
-        let Cutting { settings, at, erased, stays, access } = cutting;
-        self.shelf.split(proven.0, Cut { settings, at, erased, stays, access }, gate, chronicle)
+        let Cutting { settings, at, erased, stays, access, seal } = cutting;
+        let seal = seal || !self.shelf.seals_in(&proven.0.held)?.is_empty();
+        self.shelf.split(proven.0, Cut { settings, at, erased, stays, access, seal }, gate, chronicle)
     }
 
     /// Puts a directory in order after a crash.
@@ -393,6 +400,31 @@ impl Store {
     /// Opens a log that is to be followed; none if there is no regular file.
     pub fn trail(&self, path: &Path) -> Result<Option<Trail>, StoreError> {
         Trail::open(path, &self.shelf.key)
+    }
+
+    /// The seal keys that a file needs; none of one that is not sealed.
+    pub fn seals(&self, raw: &Raw) -> Result<BTreeSet<SealId>, Halt> {
+        self.shelf.seals_in(&raw.0)
+    }
+
+    /// Whether nobody can read a file any more, because its seal keys were destroyed.
+    pub fn is_dead(&self, raw: &Raw) -> Result<bool, Halt> {
+        self.shelf.is_dead(&raw.0)
+    }
+
+    /// The seal keys of the state directory.
+    pub const fn keychain(&self) -> &Keychain {
+        &self.shelf.seals
+    }
+
+    /// Finishes destructions of seal keys that a crash left.
+    pub fn recover_seals(&self, chronicle: &mut Chronicle) -> Result<(), StoreError> {
+        self.shelf.seals.recover(&mut |entry| chronicle.note(&entry))
+    }
+
+    /// Destroys seal keys for good; an entry in front of each. Whatever they sealed, in whatever copy, cannot be read any more.
+    pub fn end_seals(&self, ids: &BTreeSet<SealId>, chronicle: &mut Chronicle) -> Result<Vec<SealId>, StoreError> {
+        self.shelf.seals.end(ids, &mut |entry| chronicle.note(&entry))
     }
 
     /// A keyed digest of something that is no file.

@@ -21,6 +21,8 @@ pub struct TableOf<'a> {
     pub access: Access,
     /// Of everything besides the raw bytes that decides about it.
     pub policy: Digest,
+    /// Whether it is written only encrypted.
+    pub seal: bool,
 }
 
 impl Store {
@@ -33,7 +35,7 @@ impl Store {
     /// Publishes a table and notes it for each of the files that it counts.
     pub fn table(&self, of: &TableOf<'_>, table: &Table, sources: &[(&Raw, &Survey)], chronicle: &mut Chronicle) -> Result<Output, Halt> {
         let sources: Vec<_> = sources.iter().map(|(raw, survey)| (&raw.0, *survey)).collect();
-        let tabling = Tabling { class: of.class, form: of.form, folder: &of.place.0, access: of.access, policy: of.policy };
+        let tabling = Tabling { class: of.class, form: of.form, folder: &of.place.0, access: of.access, policy: of.policy, seal: of.seal };
         self.shelf.table(&tabling, table, &sources, chronicle)
     }
 

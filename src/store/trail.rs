@@ -4,6 +4,7 @@
 
 use super::lease;
 use super::ledger_key::LedgerKey;
+use super::seal::Keychain;
 use super::source::{Block, Codec, Filled, Source, decoder};
 use super::{Cause, StoreError};
 use crate::retain::ledger::{Identity, Keyed};
@@ -350,7 +351,7 @@ impl Trail {
     pub fn whole(&self) -> Result<Whole, StoreError> {
         let (bytes, content) = (Meter::new(&self.key), Meter::new(&self.key));
         let reader = bytes.over(Offset { file: self.file.try_clone().map_err(StoreError::io("read", &self.path))?, at: 0 });
-        let mut source = Source::over(reader, &self.path, LONGEST, &content)?;
+        let mut source = Source::over(reader, &self.path, LONGEST, (&content, &Keychain::none()))?;
         let mut block = Block::default();
         let mut lines = 0;
         loop {
@@ -383,7 +384,7 @@ impl Read for Offset {
 }
 
 fn whole(file: &File, codec: Codec) -> io::Result<Box<dyn Read + Send>> {
-    decoder(codec, Offset { file: file.try_clone()?, at: 0 })
+    decoder(codec, Offset { file: file.try_clone()?, at: 0 }, &Keychain::none())
 }
 
 /// The regular files in a directory, or beneath it, that are wanted, each with what the system says of it. What comes and goes

@@ -58,6 +58,7 @@ fn item(path: &Path, below: &Path) -> Found {
 /// `access.log.2.gz` becomes `access.log.2.zst`.
 fn named(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = name.strip_suffix(b".age").filter(|stem| !stem.is_empty()).unwrap_or(name);
     let packed = [".gz", ".zst", ".bz2", ".xz"].iter().find_map(|suffix| name.strip_suffix(suffix.as_bytes())).filter(|stem| !stem.is_empty());
     let mut name = packed.unwrap_or(name).to_vec();
     name.extend_from_slice(b".zst");
@@ -210,7 +211,9 @@ mod tests {
 
     #[test]
     fn names_keep_their_stem() {
-        for (name, clean) in [("a.log", "a.log.zst"), ("a.log.2.gz", "a.log.2.zst"), ("b/a.log.xz", "b/a.log.zst"), ("a.zst", "a.zst"), (".gz", ".gz.zst")] {
+        for (name, clean) in
+            [("a.log", "a.log.zst"), ("a.log.2.gz", "a.log.2.zst"), ("b/a.log.xz", "b/a.log.zst"), ("a.zst", "a.zst"), ("a.log.zst.age", "a.log.zst"), (".gz", ".gz.zst")]
+        {
             assert_eq!(named(Path::new(name)), Path::new(clean));
         }
     }

@@ -143,7 +143,7 @@ where
     (outcome, (peak > 0).then_some(peak))
 }
 
-fn assert_small(peak: Option<u64>, limit_mebi: u64) {
+pub fn assert_small(peak: Option<u64>, limit_mebi: u64) {
     match peak {
         Some(peak) => assert!(peak <= limit_mebi * 1024, "peak memory {peak} KiB"),
         None => println!("skipped: this system does not tell peak memory"),

@@ -113,6 +113,8 @@ pub(crate) enum Command {
     Incident(Incident),
     /// Keys of pseudonyms: make, list, export, destroy, and undo encrypt-prefix
     Keys(Keys),
+    /// A sealed file, decrypted to stdout. Shows raw data to you
+    Open(Open),
     /// What expiry would do with every file, and why; changes nothing
     Plan(Plan),
     /// The state of retention: what is kept until when, what was done, what is open
@@ -321,6 +323,23 @@ pub(crate) struct Check {
     /// Print the JSON schema of the configuration instead
     #[arg(long)]
     pub(crate) schema: bool,
+}
+
+/// `logfade open`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:
+  logfade open access.20261122T000000Z--20261122T235959Z.0a1b2c3d.zst.age | less
+  logfade open quarantine.log | logfade explain --lines 1
+  logfade --state /var/lib/logfade open old.zst.age > old.log
+  age -r age1… -o note.age note.txt && logfade open note.age     made for the public half of a seal key (`logfade keys list`)
+
+What the file holds is decompressed as well. On a terminal, control characters are shown as `?`. Compressed or not, a cut or damaged
+file ends in an error behind what could be read. Every other verb reads sealed files by itself where the keys are.
+
+Exit codes: 0 done, 3 damaged, cut, or still being written, 4 its key was destroyed, or is not here.")]
+pub(crate) struct Open {
+    /// A sealed file, or an age file made for one of the seal keys
+    pub(crate) file: PathBuf,
 }
 
 /// `logfade plan`

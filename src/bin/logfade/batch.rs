@@ -144,7 +144,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
     let places = show::atlas(&policy)?;
     let rules = rules(typed, places.as_deref());
     let quarantine = match (typed.on_reject, &typed.quarantine) {
-        (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
+        (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path, state::quarantine(args).as_ref())?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
         (OnReject::Scrub | OnReject::Drop, Some(_)) => return Err(Complaint::usage("--quarantine is not used", "add --on-reject quarantine")),
         (OnReject::Scrub | OnReject::Drop, None) => None,

@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::{sane, say, table};
-use crate::{Outcome, config, keys as pseudonyms, show, state};
+use crate::{Outcome, config, keys as pseudonyms, seals, show, state};
 use clap::Args as Group;
 use jiff::Timestamp;
 use logfade::retain::Keep;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 A file goes only when its forms were written, read back, counted and matched, when nobody writes it, and when no hold covers it.
 After a change of the configuration the first run records its plan and deletes nothing; the next one, or --yes, carries it out.
 Pseudonym keys whose keys.keep is over are destroyed behind it, unless a hold covers their day.
+A sealed file takes its seal key along, so that copies in backups cannot be read any more.
 Without --yes, at most a quarter of a class's files (or 10) go in one run.
 
 Exit codes: 0 done, 1 something is overdue, 3 input or output failed, 4 refused (held, locked, clock, ledger broken).")]
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args, typed: &Expire) -> Outcome {
     if args.json {
         say(&format!("{}\n", report_json(&report, &over)))?;
     } else if !args.quiet {
-        say(&format!("{}{}", text(&report), pseudonyms::over_text(&over, false)))?;
+        say(&format!("{}{}{}", text(&report), pseudonyms::over_text(&over, false), seals::over_text(&report.seals, false)))?;
     }
     complain(&report);
     Ok(exit(&report))
@@ -117,6 +118,7 @@ fn report_json(report: &ExpireReport, over: &[KeyVerdict]) -> Value {
         whole.insert("standstill".into(), json!(standstill(report)));
         whole.insert("over_limit".into(), json!(report.over_limit));
         whole.insert("keys".into(), pseudonyms::over_json(over, false));
+        whole.insert("seals".into(), seals::over_json(&report.seals, false));
         whole.insert("failures".into(), json!(report.failures.len()));
     }
     value

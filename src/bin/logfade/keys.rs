@@ -5,12 +5,13 @@ use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::{sane, say};
 use crate::state::now;
-use crate::{Outcome, config, state};
+use crate::{Outcome, config, seals, state};
 use clap::{Args as Group, Subcommand};
 use jiff::SignedDuration;
-use logfade::run::expire::{Fate, KeyVerdict};
+use logfade::run::expire::{Fate, KeyVerdict, destroy_seal};
 use logfade::scrub::{Period, Policy};
 use logfade::store::keys::{Export, KeyMode, KeyRing, KeyState, KeyStore};
+use logfade::store::seal::{Keychain, SealId, SealKey};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -57,10 +58,11 @@ A further machine is better given what `logfade keys export --current` wrote: SE
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Destroy the key of a period for good; in fleet mode also every key before it. The ledger says so first; a hold forbids it
+    /// Destroy the key of a period for good (in fleet mode also every key before it), or a seal key. The ledger says so first; a hold forbids it
     Destroy {
-        /// A UTC day (2026-11-22)
-        period: Period,
+        /// A UTC day (2026-11-22), or the 16 hex digits of a seal key
+        #[arg(value_name = "PERIOD", value_parser = key)]
+        key: Key,
     },
     /// The address behind one that encrypt-prefix wrote. Shows raw data to you
     Decrypt {
@@ -70,6 +72,17 @@ A further machine is better given what `logfade keys export --current` wrote: SE
         #[arg(long, value_name = "P")]
         period: Period,
     },
+}
+
+/// What can be destroyed.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    Period(Period),
+    Seal(SealId),
+}
+
+fn key(text: &str) -> Result<Key, String> {
+    text.parse().map(Key::Seal).or_else(|_no_seal| text.parse().map(Key::Period).map_err(|error: <Period as std::str::FromStr>::Err| error.to_string()))
 }
 
 /// What the configuration says about keys.
@@ -185,10 +198,14 @@ pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
     let Settings { mode, keep } = Settings::load(args)?;
     match &typed.action {
         Action::List => {
+            let sealed = Keychain::of(&state).list()?;
+            if !KeyStore::is_there(&state) && !sealed.is_empty() {
+                return if args.json { say(&format!("{}\n", json!({"mode": null, "periods": [], "seals": seals::list_json(&sealed)}))) } else { say(&seals::list_text(&sealed)) };
+            }
             let store = KeyStore::open(&state, mode)?;
             // It shows what was put back, and does nothing with it.
             store.guard(now)?;
-            list(args, &store)
+            list(args, &store, &sealed)
         }
         Action::Init { fleet } => {
             let made = match (fleet, mode) {
@@ -207,7 +224,12 @@ pub(crate) fn run(args: &Args, typed: &Keys) -> Outcome {
             let name = period.map_or_else(|| String::from("current"), |period| period.to_string());
             report(args, &json!({"exported": name, "path": path.to_string_lossy()}), &format!("{name} is in {}; whoever has it can make these pseudonyms\n", path.display()))
         }
-        Action::Destroy { period } => {
+        Action::Destroy { key: Key::Seal(id) } => {
+            let gone = destroy_seal(&state, *id, now)?;
+            let text = if gone { "it is destroyed; what it sealed cannot be read any more\n" } else { "there is no such seal key\n" };
+            report(args, &json!({"seal": id.to_string(), "destroyed": gone}), text)
+        }
+        Action::Destroy { key: Key::Period(period) } => {
             let gone: Vec<String> = KeyStore::open(&state, mode)?.destroy(*period, now)?.iter().map(Period::to_string).collect();
             let text = match gone.as_slice() {
                 [] => format!("{period} had no key, and will never have one\n"),
@@ -243,12 +265,16 @@ const fn word(state: KeyState) -> &'static str {
     }
 }
 
-fn list(args: &Args, store: &KeyStore) -> Outcome {
+fn list(args: &Args, store: &KeyStore, sealed: &[SealKey]) -> Outcome {
     let inventory = store.list()?;
     let mode = inventory.mode;
     if args.json {
         let rows: Vec<_> = inventory.periods.iter().map(|(period, state)| json!({"period": period.to_string(), "state": word(*state)})).collect();
-        return say(&format!("{}\n", json!({"mode": mode.name(), "periods": rows})));
+        let mut value = json!({"mode": mode.name(), "periods": rows});
+        if let (false, Some(whole)) = (sealed.is_empty(), value.as_object_mut()) {
+            whole.insert("seals".into(), seals::list_json(sealed));
+        }
+        return say(&format!("{value}\n"));
     }
     let mut text = format!("mode {}\n", mode.name());
     for (period, state) in &inventory.periods {
@@ -265,6 +291,7 @@ fn list(args: &Args, store: &KeyStore) -> Outcome {
     if inventory.periods.iter().any(|(_, state)| *state == KeyState::Restored) {
         text.push_str("\nrestored: it was destroyed and somebody put it back; `logfade keys destroy` ends it again\n");
     }
+    text.push_str(&seals::list_text(sealed));
     say(&text)
 }
 

@@ -12,12 +12,14 @@ mod incident;
 mod init;
 mod keys;
 mod ledger;
+mod open;
 mod pipe;
 mod plan;
 mod register;
 mod report;
 mod risk;
 mod run;
+mod seals;
 mod show;
 mod state;
 mod status;
@@ -47,6 +49,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Init(ref typed)) => init::run(&args, typed),
         Some(Command::Check(ref check)) => check::check(&args, check),
         Some(Command::Keys(ref typed)) => keys::run(&args, typed),
+        Some(Command::Open(ref typed)) => open::run(&args, typed),
         Some(Command::Plan(ref typed)) => plan::run(&args, typed),
         Some(Command::Report(ref typed)) => status::run(&args, typed),
         Some(Command::Register(ref typed)) => register::run(&args, typed),

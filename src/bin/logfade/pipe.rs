@@ -3,7 +3,7 @@
 use crate::args::{Args, OnReject, Output, Pipe};
 use crate::complain::Complaint;
 use crate::exit::Exit;
-use crate::{Outcome, config, keys, report, show};
+use crate::{Outcome, config, keys, report, show, state};
 use logfade::run::pipe::{Delivery, PipeJob, Target, open, pipe};
 use logfade::scrub;
 use logfade::store::confirm::Confirm;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
         ));
     }
     let quarantine = match (typed.on_reject, &typed.quarantine) {
-        (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path)?),
+        (OnReject::Quarantine, Some(path)) => Some(Quarantine::append(path, state::quarantine(args).as_ref())?),
         (OnReject::Quarantine, None) => return Err(Complaint::usage("--on-reject quarantine needs a file", "name one with --quarantine FILE")),
         (OnReject::Scrub | OnReject::Drop, Some(_)) => return Err(Complaint::usage("--quarantine is not used", "add --on-reject quarantine")),
         (OnReject::Scrub | OnReject::Drop, None) => None,

@@ -4,7 +4,7 @@ use crate::args::{Args, Plan as Typed};
 use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::{sane, say, table};
-use crate::{Outcome, config, keys, state};
+use crate::{Outcome, config, keys, seals, state};
 use jiff::Timestamp;
 use logfade::retain::plan::{Action, Plan};
 use logfade::run::expire::{ExpireReport, look, look_at_keys};
@@ -16,16 +16,17 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
     let wall = state::now();
     let now = as_of(typed.now, wall)?;
     let config = config::required(args)?;
-    let ExpireReport { plan, failures, .. } = look(&config, &state::dir(args)?, (now, wall))?;
+    let ExpireReport { plan, failures, seals, .. } = look(&config, &state::dir(args)?, (now, wall))?;
     let over = keys::expiring(args, true)?.map_or_else(|| Ok(Vec::new()), |(store, keep)| look_at_keys(&store, (now, keep)))?;
     let done = if args.json {
         let mut value = serde_json::to_value(&plan).map_err(|error| crate::complain::output(error.into()))?;
         if let Some(whole) = value.as_object_mut() {
             whole.insert("keys".into(), keys::over_json(&over, true));
+            whole.insert("seals".into(), seals::over_json(&seals, true));
         }
         say(&format!("{value}\n"))?
     } else {
-        say(&format!("{}{}", shown(&plan), keys::over_text(&over, true)))?
+        say(&format!("{}{}{}", shown(&plan), keys::over_text(&over, true), seals::over_text(&seals, true)))?
     };
     let mut stderr = std::io::stderr().lock();
     for failure in &failures {

@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Explain};
 use crate::complain::{self, Complaint};
-use crate::{Outcome, show};
+use crate::{Outcome, show, state};
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use logfade::report::questions::{Question, percent, questions, standing};
 use logfade::report::risk::Figures;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args, typed: &Explain) -> Outcome {
     let format = show::format(&typed.rules.format)?;
     let policy = show::past_policy(&typed.rules.policy)?;
     let path = typed.file.as_deref().filter(|path| *path != Path::new("-"));
-    let report = risk(path, format.as_ref(), typed.k)?;
+    let report = risk(path, format.as_ref(), typed.k, &state::seals(args))?;
     let text = if args.json { json(&report, &policy)? } else { text(&report, &policy) };
     show::say(&text)
 }

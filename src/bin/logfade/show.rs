@@ -85,10 +85,10 @@ pub(crate) fn atlas(policy: &Policy) -> Result<Option<Arc<Atlas>>, Complaint> {
 }
 
 /// The first lines of a file, or of standard input.
-fn sample(path: Option<&Path>) -> Result<Block, Complaint> {
+fn sample(args: &Args, path: Option<&Path>) -> Result<Block, Complaint> {
     let stop = Stop::default();
     let mut source = match path {
-        Some(path) if path != Path::new("-") => Source::open(path, &stop, SAMPLE)?,
+        Some(path) if path != Path::new("-") => Source::open(path, &stop, SAMPLE, &state::seals(args))?,
         _ => Source::stdin(&stop, None, SAMPLE)?,
     };
     let mut block = Block::default();
@@ -101,7 +101,7 @@ pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
     let mut rows = Vec::new();
     let mut text = String::new();
     for path in &typed.files {
-        let block = sample(Some(path))?;
+        let block = sample(args, Some(path))?;
         let ranked = detect::rank(block.as_bytes());
         let fits: Vec<(&str, f64)> = ranked.iter().filter(|fit| fit.score > 0.0).map(|fit| (fit.format.name(), fit.score)).collect();
         let best = fits.first().copied();
@@ -179,7 +179,7 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     let policy = policy(args, &typed.rules.policy)?;
     let ring = keys::trial(args, &policy)?;
     let atlas = atlas(&policy)?;
-    let block = sample(typed.file.as_deref())?;
+    let block = sample(args, typed.file.as_deref())?;
     let settings = settings(format, policy, (ring.as_ref(), atlas.as_ref()), block.as_bytes());
     let name = settings.formats.first().map_or("unknown", |format| format.name()).to_owned();
     let explained = scrub::explain(&settings, block.as_bytes()).take(typed.lines);

@@ -5,6 +5,7 @@ use crate::complain::Complaint;
 use crate::config;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use logfade::store::seal::Keychain;
 use std::path::PathBuf;
 
 /// `--state`, else `state` of the configuration, else `/var/lib/logfade` for root, else below `$XDG_STATE_HOME`.
@@ -29,6 +30,16 @@ pub(crate) fn fixed(args: &Args) -> Result<PathBuf, Complaint> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     base.map(|base| base.join("logfade")).ok_or_else(|| Complaint::usage("there is no state directory: neither XDG_STATE_HOME nor HOME is set", "name one with --state DIR"))
+}
+
+/// The seal keys of the state directory, for what is sealed; none where no state directory can be named.
+pub(crate) fn seals(args: &Args) -> Keychain {
+    dir(args).map_or_else(|_unnamed| Keychain::none(), |state| Keychain::of(&state))
+}
+
+/// The seal keys for a quarantine: where the state directory has keys of any kind, raw lines are written only sealed.
+pub(crate) fn quarantine(args: &Args) -> Option<Keychain> {
+    dir(args).ok().filter(|state| Keychain::is_wanted(state)).map(|state| Keychain::of(&state))
 }
 
 /// The wall clock.

@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::exit::Exit;
-use crate::{Outcome, complain, show};
+use crate::{Outcome, complain, show, state};
 use clap::Args as Group;
 use comfy_table::{Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args, typed: &Verify) -> Outcome {
         max_line: typed.max_line as usize,
         held: HELD,
         progress: Arc::default(),
+        seals: state::seals(args),
     };
     let report = watched(args, &job)?;
     if args.json || !args.quiet || !report.is_clean() {

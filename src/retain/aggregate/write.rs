@@ -73,6 +73,7 @@ impl Table {
 
     /// The day of a table, by its file's name; `None` of any other file.
     pub fn day_of(name: &str) -> Option<Date> {
+        let name = name.strip_suffix(".age").unwrap_or(name);
         let mut parts = name.rsplit('.');
         let (end, digest, word, day) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let own = matches!(end, "csv" | "ndjson") && word == "aggregate" && digest.len() == 8 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && parts.next().is_some();
@@ -103,6 +104,7 @@ mod tests {
         let table = Table::new(jiff::civil::date(2026, 1, 5), Extent::Whole, Output::Same, &[]);
         assert_eq!(table.name("my site/x", "0a1b2c3d"), "my_site_x.2026-01-05.aggregate.0a1b2c3d.csv");
         assert_eq!(Table::day_of("site.2026-01-05.aggregate.0a1b2c3d.ndjson"), Some(jiff::civil::date(2026, 1, 5)));
+        assert_eq!(Table::day_of("site.2026-01-05.aggregate.0a1b2c3d.csv.age"), Some(jiff::civil::date(2026, 1, 5)));
         for other in ["site.2026-01-05.aggregate.csv", "site.2026-13-05.aggregate.0a1b2c3d.csv", "2026-01-05.aggregate.0a1b2c3d.csv", "mine.csv", ""] {
             assert_eq!(Table::day_of(other), None, "{other}");
         }

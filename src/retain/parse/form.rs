@@ -44,6 +44,9 @@ pub(super) fn form(section: &Section<'_>, outside: Outside<'_>, listens: bool) -
             return Err(section.fault(key, format!("{key} has no say over files that the server writes"), ("not used", "leave it out; it belongs to forms with an output")));
         }
     }
+    if section.flag("seal", false) && !matches!(output, Some(Output::Directory(_))) {
+        return Err(section.fault("seal", "only files are sealed", ("this form is no file", "leave it out, or name a directory as the form's output")));
+    }
     if is_raw && section.value("where").is_some() {
         return Err(section.fault("where", "raw is kept whole", ("selects among raw records", "move it to a form that is made of raw")));
     }

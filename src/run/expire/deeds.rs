@@ -9,6 +9,7 @@ use crate::run::verify::{HELD, VerifyJob, verify};
 use crate::scrub::{Policy, Settings};
 use crate::store::clock::Reading;
 use crate::store::kept::{HeldNets, account};
+use crate::store::seal::Keychain;
 use crate::store::{Access, Cause, Chronicle, Cutting, Form, Halt, HoldWatch, Making, Place, Reason as Why, Refusal, Store, StoreError};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -156,7 +157,8 @@ impl Scene<'_, '_> {
             let blur = form.blur();
             let mut stays = |line: &[u8], at: Timestamp| at.checked_add(blur).unwrap_or(Timestamp::MAX) >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
             let access = (file.reason == Reason::Held).then_some(Access { mode: 0o600, user: None, group: None });
-            let cutting = Cutting { settings: &settings, at: boundary, erased: false, stays: &mut stays, access };
+            let seal = form.seal || file.reason == Reason::Held && Keychain::is_wanted(self.job.state);
+            let cutting = Cutting { settings: &settings, at: boundary, erased: false, stays: &mut stays, access, seal };
             self.store.split(proven, cutting, &mut |deletion| !whole_holds && self.is_open(deletion), chronicle)?;
         } else {
             self.store.delete(proven, &mut |deletion| covering.is_empty() && self.is_open(deletion), chronicle)?;
@@ -223,14 +225,25 @@ impl Scene<'_, '_> {
                 access: access(form)?,
                 level: form.compress,
                 policy: rules(class, form, policy),
+                seal: form.seal,
             });
         }
         let mut leaks = |form: &str, raw: &Path, clean: &Path| {
             let policy = places.iter().find(|(kept, ..)| kept.name == form).map(|(_, policy, _)| Arc::clone(policy));
             let except = Vec::new();
             let format = item.formats.first().filter(|_| class.format.is_some()).cloned();
-            let job =
-                VerifyJob { raw: raw.to_owned(), clean: clean.to_owned(), more: Vec::new(), format, policy, except, max_line: MAX_LINE, held: HELD, progress: Arc::default() };
+            let job = VerifyJob {
+                raw: raw.to_owned(),
+                clean: clean.to_owned(),
+                more: Vec::new(),
+                format,
+                policy,
+                except,
+                max_line: MAX_LINE,
+                held: HELD,
+                progress: Arc::default(),
+                seals: Keychain::of(self.job.state),
+            };
             verify(&job).map(|report| report.leaks)
         };
         let making = Making { class: &class.name, forms: &forms, survey, leaks: &mut leaks };

@@ -116,7 +116,7 @@ impl Scene<'_, '_> {
         let table = self.count(counting, day, &taken, if whole { Extent::Whole } else { Extent::Part })?;
         let place = self.store.place(form.directory().unwrap_or(Path::new("/")), Path::new(""))?;
         let said = format!("{}\n{:?}\n{:?}\n{:?}\n{COUNTED}\n{}", class.format_text, form.keep, form.layout, form.select, env!("CARGO_PKG_VERSION"));
-        let of = TableOf { class: &class.name, form: &form.name, place: &place, access: access(form)?, policy: Digest::of(said.as_bytes()) };
+        let of = TableOf { class: &class.name, form: &form.name, place: &place, access: access(form)?, policy: Digest::of(said.as_bytes()), seal: form.seal };
         let files: Vec<(&Raw, &Survey)> = taken.iter().map(|source| (&source.raw, source.survey)).collect();
         let made = self.store.table(&of, &table, &files, chronicle)?;
         if whole {

@@ -8,6 +8,7 @@ use super::sink::Kind;
 use crate::retain::ledger::{Counts, Entry, Fault, Incident, Reasons, Scrubbed};
 use crate::run::catalog::MAX_LINE;
 use crate::run::verify::{HELD, VerifyJob, verify};
+use crate::store::seal::Keychain;
 use crate::store::Halt;
 use crate::store::checkpoint::SegmentState;
 use crate::store::segment::{Ending, discard};
@@ -224,6 +225,7 @@ fn leaks(follower: &mut Follower, at: usize) -> Result<bool, Halt> {
             max_line: MAX_LINE,
             held: HELD,
             progress: Arc::default(),
+            seals: Keychain::none(),
         };
         found += verify(&job)?.leaks;
     }

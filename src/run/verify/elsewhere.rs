@@ -18,7 +18,7 @@ pub(super) fn search(job: &VerifyJob, rules: &Rules, mut reader: Reader, out: &m
         return Ok(());
     }
     out.readings += 1;
-    let mut raw = Lines::open(&job.raw, job.max_line)?;
+    let mut raw = Lines::open(&job.raw, job.max_line, &job.seals)?;
     let mut layers = Layers::default();
     let mut words = Identifiers::default();
     let mut prints = Vec::new();

@@ -1,6 +1,7 @@
 //! The lines of one file, read once in bounded memory, with a short look ahead.
 
 use crate::store::StoreError;
+use crate::store::seal::Keychain;
 use crate::store::source::{BLOCK, Block, Filled, Source, Stop};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ pub(in crate::run) struct Lines {
 
 impl Lines {
     /// Opens a file in any codec.
-    pub(in crate::run) fn open(path: &Path, max_line: usize) -> Result<Self, StoreError> {
-        Ok(Self::new(Source::open(path, &Stop::default(), max_line)?, max_line))
+    pub(in crate::run) fn open(path: &Path, max_line: usize, keys: &Keychain) -> Result<Self, StoreError> {
+        Ok(Self::new(Source::open(path, &Stop::default(), max_line, keys)?, max_line))
     }
 
     /// Standard input, in any codec.
@@ -117,7 +118,7 @@ impl Lines {
                 match self.more.pop() {
                     Some(next) => {
                         self.before += self.source.bytes_read();
-                        self.source = Source::open(&next, &Stop::default(), self.max_line)?;
+                        self.source = Source::open(&next, &Stop::default(), self.max_line, &Keychain::none())?;
                     }
                     None => self.ended = true,
                 }
@@ -140,7 +141,7 @@ mod tests {
     fn lines_come_in_turn_and_may_be_seen_ahead() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"a\r\nbb\n\nlast").unwrap();
-        let mut lines = Lines::open(file.path(), 1024).unwrap();
+        let mut lines = Lines::open(file.path(), 1024, &Keychain::none()).unwrap();
         assert!(lines.reach(3).unwrap() && !lines.reach(4).unwrap());
         let seen: Vec<&[u8]> = (0..4).map(|ahead| lines.line(ahead)).collect();
         assert_eq!(seen, [&b"a"[..], b"bb", b"", b"last"]);
@@ -157,7 +158,7 @@ mod tests {
     fn a_line_that_is_too_long_keeps_its_place() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&[b"a\n".as_slice(), &[b'x'; 3_000_000], b"\nb\n"].concat()).unwrap();
-        let mut lines = Lines::open(file.path(), 1024 * 1024).unwrap();
+        let mut lines = Lines::open(file.path(), 1024 * 1024, &Keychain::none()).unwrap();
         let mut seen = Vec::new();
         while lines.reach(0).unwrap() {
             seen.push(lines.line(0).to_vec());

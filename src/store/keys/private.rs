@@ -1,7 +1,7 @@
 //! A directory that only its owner can read, and the files in it: made whole or not at all, destroyed before they are unlinked.
 
 use super::super::{Cause, StoreError};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -23,20 +23,20 @@ const READ_ONLY: u32 = 0o400;
 const READ_WRITE: u32 = 0o600;
 
 /// An open directory.
-pub(super) struct Dir {
+pub(in crate::store) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 /// Nobody else changes the directory while it lives.
-pub(super) struct Lock {
+pub(in crate::store) struct Lock {
     _file: File,
 }
 
 /// The verb of refusals that say: somebody has been here, and keys may be known or put back.
-pub(super) const TRUST: &str = "trust";
+pub(in crate::store) const TRUST: &str = "trust";
 
-pub(super) fn refused(verb: &'static str, path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
+pub(in crate::store) fn refused(verb: &'static str, path: &Path, why: &'static str, remedy: &'static str) -> StoreError {
     StoreError { verb, path: path.to_owned(), cause: Cause::Refused { why, remedy } }
 }
 
@@ -68,7 +68,7 @@ const fn is_shared(stat: &Stat) -> bool {
 
 impl Dir {
     /// Opens a private directory; `None` if nothing is there.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Some(fd) = opened(rustix::fs::open(path, flags, Mode::empty()), path)? else { return Ok(None) };
         let stat = rustix::fs::fstat(&fd).map_err(failed("read", path))?;
@@ -80,7 +80,7 @@ impl Dir {
     }
 
     /// Makes it with mode 0700, and what leads to it, unless it is there; then opens it.
-    pub(super) fn make(path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::store) fn make(path: &Path) -> Result<Self, StoreError> {
         if let Some(dir) = Self::open(path)? {
             return Ok(dir);
         }
@@ -98,11 +98,11 @@ impl Dir {
         Ok(Self { fd, path: parent.to_owned() })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn at(&self, name: &str) -> PathBuf {
+    pub(in crate::store) fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -112,7 +112,7 @@ impl Dir {
     }
 
     /// Waits until nobody else is at work here, and finishes what a crash left.
-    pub(super) fn lock(&self) -> Result<Lock, StoreError> {
+    pub(in crate::store) fn lock(&self) -> Result<Lock, StoreError> {
         let path = self.at(LOCK);
         let file = self.open_file(LOCK, OFlags::RDWR | OFlags::CREATE, READ_WRITE).map_err(failed("open", &path))?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(failed("lock", &path))?;
@@ -123,7 +123,7 @@ impl Dir {
     }
 
     /// The bytes of a private file; `None` if nothing is there.
-    pub(super) fn read(&self, name: &str, sizes: RangeInclusive<usize>) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    pub(in crate::store) fn read(&self, name: &str, sizes: RangeInclusive<usize>) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let path = self.at(name);
         let Some(fd) = opened(self.open_file(name, OFlags::RDONLY, 0), &path)? else { return Ok(None) };
         let stat = rustix::fs::fstat(&fd).map_err(failed("read", &path))?;
@@ -156,7 +156,7 @@ impl Dir {
     }
 
     /// Makes a file, whole and synced; `false` if one of that name is there.
-    pub(super) fn create(&self, _alone: &Lock, name: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+    pub(in crate::store) fn create(&self, _alone: &Lock, name: &str, bytes: &[u8]) -> Result<bool, StoreError> {
         let path = self.at(name);
         self.write_new(bytes)?;
         let renamed = match rustix::fs::renameat_with(&self.fd, NEW, &self.fd, name, RenameFlags::NOREPLACE) {
@@ -176,7 +176,7 @@ impl Dir {
     }
 
     /// Puts new bytes in the place of a file, and destroys the old ones. There is always one of both under the name.
-    pub(super) fn replace(&self, _alone: &Lock, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(in crate::store) fn replace(&self, _alone: &Lock, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.at(name);
         self.write_new(bytes)?;
         rustix::fs::linkat(&self.fd, name, &self.fd, OLD, AtFlags::empty()).map_err(failed("replace", &path))?;
@@ -198,7 +198,7 @@ impl Dir {
 
     /// Overwrites a file, syncs, unlinks it, syncs the directory; `false` if nothing was there. What is no regular file is
     /// unlinked only. Other links are overwritten with it; copies and snapshots are out of reach.
-    pub(super) fn destroy(&self, name: &str) -> Result<bool, StoreError> {
+    pub(in crate::store) fn destroy(&self, name: &str) -> Result<bool, StoreError> {
         let path = self.at(name);
         let fd = match self.open_file(name, OFlags::RDONLY, 0) {
             Ok(fd) => Some(fd),
@@ -231,7 +231,7 @@ impl Dir {
     }
 
     /// Appends whole lines, synced. A last line that a crash cut is no line and goes.
-    pub(super) fn append(&self, _alone: &Lock, name: &str, lines: &[u8]) -> Result<(), StoreError> {
+    pub(in crate::store) fn append(&self, _alone: &Lock, name: &str, lines: &[u8]) -> Result<(), StoreError> {
         let path = self.at(name);
         let io = || StoreError::io("write", &path);
         let fd = self.open_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND, READ_WRITE).map_err(failed("open", &path))?;
@@ -247,12 +247,34 @@ impl Dir {
     }
 
     /// The size of a file; nothing if it is not there.
-    pub(super) fn size(&self, name: &str) -> u64 {
+    pub(in crate::store) fn size(&self, name: &str) -> u64 {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size.unsigned_abs())
     }
 
+    /// Gives a file another name; `false` if it is not there. One of that other name is destroyed first.
+    pub(in crate::store) fn rename(&self, _alone: &Lock, from: &str, to: &str) -> Result<bool, StoreError> {
+        if rustix::fs::statat(&self.fd, from, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+            return Ok(false);
+        }
+        self.destroy(to)?;
+        rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(failed("rename", &self.at(from)))?;
+        self.sync().map(|()| true)
+    }
+
+    /// Lets a file's modification say that it was used now.
+    pub(in crate::store) fn touch(&self, name: &str) -> Result<(), StoreError> {
+        let at = |nanoseconds| Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let times = Timestamps { last_access: at(rustix::fs::UTIME_OMIT), last_modification: at(rustix::fs::UTIME_NOW) };
+        rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("touch", &self.at(name)))
+    }
+
+    /// Seconds since 1970 of a file's modification; none if it is not there.
+    pub(in crate::store) fn modified(&self, name: &str) -> Option<i64> {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_mtime)
+    }
+
     /// Names of what is in it, sorted.
-    pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
+    pub(in crate::store) fn names(&self) -> Result<Vec<String>, StoreError> {
         let again = rustix::fs::openat(&self.fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed("read", &self.path))?;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut entries = RawDir::new(again.as_fd(), &mut buffer);
@@ -271,18 +293,18 @@ impl Dir {
 }
 
 /// A secret file that somebody handed over.
-pub(super) fn read_handed(path: &Path, sizes: RangeInclusive<usize>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(in crate::store) fn read_handed(path: &Path, sizes: RangeInclusive<usize>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let bytes = Dir::around(path)?.read(file_name(path)?, sizes)?;
     bytes.ok_or_else(|| failed("read", path)(Errno::NOENT))
 }
 
 /// Destroys a secret file that was taken over.
-pub(super) fn destroy_handed(path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn destroy_handed(path: &Path) -> Result<(), StoreError> {
     Dir::around(path)?.destroy(file_name(path)?).map(drop)
 }
 
 /// Writes a secret to a new file of mode 0400.
-pub(super) fn write_handed(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(in crate::store) fn write_handed(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = Dir::around(path)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let fd = match dir.open_file(file_name(path)?, flags, READ_ONLY) {

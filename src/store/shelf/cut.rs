@@ -1,7 +1,7 @@
 //! A straddling file in two: what stays is written, proven and in the ledger before the file that held it goes.
 
 use super::draft::{Access, Expected};
-use super::form::name;
+use super::form::{label, name};
 use super::grave::Gate;
 use super::held::{Held, Piece, lines};
 use super::proof::{Claim, Sound};
@@ -33,6 +33,8 @@ pub(in crate::store) struct Cut<'a> {
     pub(in crate::store) stays: &'a mut dyn FnMut(&[u8], Timestamp) -> bool,
     /// Who may read what stays; the raw file's own owner and mode if there is none.
     pub(in crate::store) access: Option<Access>,
+    /// Whether what stays is written only encrypted, under a key of its own.
+    pub(in crate::store) seal: bool,
 }
 
 /// What became of a cut.
@@ -111,7 +113,7 @@ impl<F: Files> Shelf<F> {
             let copy = self.prove(self.hold_path(&split.into)?, &claim, journal.known(), sound.wall)?;
             self.delete(copy, gate, journal)?;
         }
-        let draft = self.draft(&held.folder)?;
+        let draft = self.draft(&held.folder, cut.seal.then_some((sound.class.as_str(), sound.form.as_str())))?;
         let content = Meter::new(&self.key);
         let mut stamps = Stamps::new(cut.settings, held.look.modified);
         let (mut expired, mut kept, mut span) = (0, 0, None);
@@ -150,7 +152,9 @@ impl<F: Files> Shelf<F> {
         }
         let access = cut.access.unwrap_or(Access { mode: held.look.owner.mode, user: Some(held.look.owner.user), group: Some(held.look.owner.group) });
         let content = content.sum().0;
-        let published = self.publish(draft, &name(&held.name, (span.map(|span| span.0), span.map(|span| span.1)), content), access, journal.known())?;
+        let seal = self.close_seal(&draft)?;
+        let digest = if seal.is_some() { self.key.digest(&[content.0.as_slice(), label(seal).as_bytes()].concat()) } else { content };
+        let published = self.publish(draft, &name(&held.name, (span.map(|span| span.0), span.map(|span| span.1)), digest, seal.is_some()), access, journal.known())?;
         let noted = self.read_back(&published, Expected { content, lines: kept }).and_then(|digests| {
             let split = Split {
                 class: sound.class.clone(),

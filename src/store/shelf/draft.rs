@@ -4,10 +4,13 @@ use super::held::{Digests, Folder, Held, Piece, lines};
 use super::{DEN, Halt, OPEN, PART, Refusal, Shelf, failed, refused};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::Keyed;
+use crate::store::StoreError;
 use crate::store::digest::Meter;
-use crate::store::files::{Files, Owner};
+use crate::store::files::{Files, Owner, Reader};
+use crate::store::seal::{Envelope, Keychain, SealId, Unsealed, seals_of};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,18 @@ pub(in crate::store) struct Draft<F: Files> {
     pub(in crate::store) part: OsString,
     pub(in crate::store) file: F::File,
     pub(in crate::store) meter: Meter,
+    wrap: Option<Mutex<Wrap>>,
+}
+
+/// A draft that is written only encrypted.
+struct Wrap {
+    /// Whose file it is: class and form.
+    of: (String, String),
+    /// Made with the first byte.
+    envelope: Option<Envelope>,
+    /// Of what was wrapped.
+    plain: Meter,
+    ended: bool,
 }
 
 /// A file that has its name and is not in the ledger yet.
@@ -43,20 +58,51 @@ pub(in crate::store) struct Expected {
     pub(in crate::store) lines: u64,
 }
 
+impl Wrap {
+    fn envelope(&mut self, keys: &Keychain) -> Result<&mut Envelope, StoreError> {
+        match &mut self.envelope {
+            Some(envelope) => Ok(envelope),
+            empty => Ok(empty.insert(Envelope::new(keys.make(Some(&self.of.0), &self.of.1)?))),
+        }
+    }
+}
+
 impl<F: Files> Shelf<F> {
-    /// Begins a file.
-    pub(in crate::store) fn draft(&self, folder: &Arc<Folder<F>>) -> Result<Draft<F>, Halt> {
+    /// Begins a file; with class and form, it is written only encrypted, under a key of its own.
+    pub(in crate::store) fn draft(&self, folder: &Arc<Folder<F>>, seal: Option<(&str, &str)>) -> Result<Draft<F>, Halt> {
         let den_path = folder.path.join(DEN);
         let den = self.files.private_dir(&folder.dir, OsStr::new(DEN)).map_err(failed("make", &den_path))?;
         let taken = self.files.names(&den).map_err(failed("read", &den_path))?;
         let free = (0_u64..).map(|number| OsString::from(format!("{number}{PART}"))).find(|name| !taken.contains(name));
         let part = free.unwrap_or_else(|| PART.into());
         let file = self.files.create(&den, &part).map_err(failed("create", &den_path.join(&part)))?;
-        Ok(Draft { folder: Arc::clone(folder), den, part, file, meter: Meter::new(&self.key) })
+        let wrap = seal.map(|(class, form)| Mutex::new(Wrap { of: (class.to_owned(), form.to_owned()), envelope: None, plain: Meter::new(&self.key), ended: false }));
+        Ok(Draft { folder: Arc::clone(folder), den, part, file, meter: Meter::new(&self.key), wrap })
     }
 
     /// Appends.
     pub(in crate::store) fn write(&self, draft: &Draft<F>, bytes: &[u8]) -> Result<(), Halt> {
+        let Some(wrap) = &draft.wrap else { return self.put(draft, bytes) };
+        let mut wrap = wrap.lock().unwrap_or_else(PoisonError::into_inner);
+        wrap.plain.take(bytes);
+        let frame = wrap.envelope(&self.seals)?.wrap(bytes).map_err(failed("seal", &draft.folder.path))?;
+        self.put(draft, frame)
+    }
+
+    /// Ends what is written only encrypted, and says under which key; behind it, nothing is appended.
+    pub(in crate::store) fn close_seal(&self, draft: &Draft<F>) -> Result<Option<SealId>, Halt> {
+        let Some(wrap) = &draft.wrap else { return Ok(None) };
+        let mut wrap = wrap.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = std::mem::replace(&mut wrap.ended, true);
+        let envelope = wrap.envelope(&self.seals)?;
+        if !ended {
+            let end = envelope.end();
+            self.put(draft, &end)?;
+        }
+        Ok(Some(envelope.id()))
+    }
+
+    fn put(&self, draft: &Draft<F>, bytes: &[u8]) -> Result<(), Halt> {
         draft.meter.take(bytes);
         self.files.write(&draft.file, bytes).map_err(failed("write", &draft.folder.path.join(DEN).join(&draft.part)))
     }
@@ -103,6 +149,7 @@ impl<F: Files> Shelf<F> {
     fn twin(&self, draft: &Draft<F>, name: &OsStr, known: &Evidence) -> Result<Option<Held<F>>, Halt> {
         let span = |name: &OsStr| {
             let bytes = name.as_encoded_bytes();
+            let bytes = bytes.strip_suffix(b".age").unwrap_or(bytes);
             bytes.len().checked_sub("12345678.zst".len()).and_then(|end| bytes.get(..end)).map(<[u8]>::to_vec)
         };
         let (digest, size) = draft.meter.sum();
@@ -111,7 +158,12 @@ impl<F: Files> Shelf<F> {
                 continue;
             }
             let Ok(held) = self.hold(&draft.folder, &other) else { continue };
-            if held.look.size == size && self.visit_bytes(&held)? == digest {
+            let same = match &draft.wrap {
+                None => held.look.size == size && self.visit_bytes(&held)? == digest,
+                // No two have the same bytes.
+                Some(wrap) => self.visit_sealed(&held).is_some_and(|found| found == wrap.lock().unwrap_or_else(PoisonError::into_inner).plain.sum()),
+            };
+            if same {
                 return Ok(Some(held));
             }
         }
@@ -131,6 +183,26 @@ impl<F: Files> Shelf<F> {
             }
             meter.take(buffer.get(..count).unwrap_or_default());
         }
+    }
+
+    /// Digest and size of what a sealed file holds; none of a file that is not, or cannot be opened.
+    fn visit_sealed(&self, held: &Held<F>) -> Option<(Keyed, u64)> {
+        self.seals_in(held).ok().filter(|seals| !seals.is_empty())?;
+        let meter = Meter::new(&self.key);
+        let unsealed = Unsealed::new(Reader::new(&self.files, &held.file), &self.seals, false);
+        std::io::copy(&mut meter.over(unsealed), &mut std::io::sink()).ok()?;
+        Some(meter.sum())
+    }
+
+    /// The keys that a file needs; none of one that is not sealed.
+    pub(in crate::store) fn seals_in(&self, held: &Held<F>) -> Result<BTreeSet<SealId>, Halt> {
+        seals_of(held.look.size, &mut |buffer, offset| self.files.read(&held.file, buffer, offset)).map_err(failed("read", &held.path()))
+    }
+
+    /// Whether nobody can read a file any more, because its keys were destroyed.
+    pub(in crate::store) fn is_dead(&self, held: &Held<F>) -> Result<bool, Halt> {
+        let seals = self.seals_in(held)?;
+        Ok(!seals.is_empty() && seals.is_subset(&self.seals.destroyed()?))
     }
 
     /// Reads a published file back and holds it against what was written.

@@ -10,6 +10,7 @@ use crate::scrub::{Clean, Quarantined, Scrubber, Selection, Settings, Tally};
 use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
+use crate::store::seal::SealId;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub(in crate::store) struct Order<F: Files> {
     pub(in crate::store) level: i32,
     /// Of everything besides the raw bytes that decides about it.
     pub(in crate::store) policy: Digest,
+    /// The class, if it is written only encrypted.
+    pub(in crate::store) seal: Option<String>,
 }
 
 /// A form that is made and not in the ledger yet.
@@ -123,7 +126,7 @@ impl<F: Files> Shelf<F> {
     }
 
     fn make(&self, (held, survey): (&Held<F>, &Survey), order: &Order<F>, leaks: Leaks<'_>, known: &Evidence) -> Result<Made<F>, Halt> {
-        let draft = self.draft(&order.folder)?;
+        let draft = self.draft(&order.folder, order.seal.as_deref().map(|class| (class, order.form.as_str())))?;
         let written = match self.pour(held, order, &draft) {
             Ok(written) if written.digests == survey.digests && written.tally.read == survey.lines => written,
             other => {
@@ -131,8 +134,9 @@ impl<F: Files> Shelf<F> {
                 return Err(other.err().unwrap_or_else(|| refused(Refusal::Changed, &held.path())));
             }
         };
-        let digest = self.key.digest(&[survey.digests.content.0.as_slice(), order.form.as_bytes()].concat());
-        let published = self.publish(draft, &name(&held.name, (survey.oldest, survey.newest), digest), order.access, known)?;
+        let seal = self.close_seal(&draft)?;
+        let digest = self.key.digest(&[survey.digests.content.0.as_slice(), order.form.as_bytes(), label(seal).as_bytes()].concat());
+        let published = self.publish(draft, &name(&held.name, (survey.oldest, survey.newest), digest, seal.is_some()), order.access, known)?;
         let checked = self.read_back(&published, written.expected).and_then(|digests| {
             if leaks(&order.form, &held.path(), &published.held.path())? > 0 {
                 return Err(refused(Refusal::Leak, &published.held.path()));
@@ -233,12 +237,20 @@ fn made_entry<F: Files>(held: &Held<F>, class: &str, format: Option<String>, sur
     }
 }
 
-/// `STEM.OLDEST--NEWEST.DIGEST8.zst`.
-pub(in crate::store) fn name(raw: &OsStr, (oldest, newest): (Option<Timestamp>, Option<Timestamp>), digest: Keyed) -> OsString {
+/// What makes two sealed files of the same content two names.
+pub(in crate::store) fn label(seal: Option<SealId>) -> String {
+    seal.map_or_else(String::new, |seal| seal.to_string())
+}
+
+/// `STEM.OLDEST--NEWEST.DIGEST8.zst`, and `.age` behind it if it is sealed.
+pub(in crate::store) fn name(raw: &OsStr, (oldest, newest): (Option<Timestamp>, Option<Timestamp>), digest: Keyed, sealed: bool) -> OsString {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "none".to_owned(), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
     let digest: String = digest.to_string().chars().take(8).collect();
     let mut name = stem(raw);
     name.push(format!(".{}--{}.{digest}.zst", time(oldest), time(newest)));
+    if sealed {
+        name.push(".age");
+    }
     name
 }
 
@@ -251,7 +263,8 @@ pub(in crate::store) fn stem(name: &OsStr) -> OsString {
     let is_digest = |part: &[u8]| part.len() == 8 && part.iter().all(u8::is_ascii_hexdigit);
     while let Some(dot) = memchr::memrchr(b'.', rest).filter(|dot| *dot > 0) {
         let (front, part) = (rest.get(..dot).unwrap_or_default(), rest.get(dot + 1..).unwrap_or_default());
-        let added = matches!(part, b"gz" | b"zst" | b"bz2" | b"xz") || is_number(part) || is_span(part) || (is_digest(part) && memchr::memmem::find(front, b"--").is_some());
+        let added =
+            matches!(part, b"gz" | b"zst" | b"bz2" | b"xz" | b"age") || is_number(part) || is_span(part) || (is_digest(part) && memchr::memmem::find(front, b"--").is_some());
         if !added {
             break;
         }
@@ -281,6 +294,7 @@ mod tests {
             ("access.log-20260101-1767225600.zst", "access.log"),
             ("shop-2000.example.log", "shop-2000.example.log"),
             ("access.log.20250101T000000Z--20250102T000000Z.0a1b2c3d.zst", "access.log"),
+            ("access.log.20250101T000000Z--20250102T000000Z.0a1b2c3d.zst.age", "access.log"),
             ("12345678", "12345678"),
             (".1", ".1"),
             ("deadbeef.cafebabe", "deadbeef.cafebabe"),

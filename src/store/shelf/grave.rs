@@ -63,10 +63,23 @@ impl<F: Files> Shelf<F> {
             self.files.sync_dir(&held.folder.dir).map_err(failed("sync the directory of", &path))?;
             return Err(halt);
         }
+        self.end_seals(held, &den, journal)?;
         self.files.unlink(&den, &grave).map_err(failed("delete", &path))?;
         self.files.sync_dir(&den).map_err(failed("sync the directory of", &path))?;
         self.files.sync_dir(&held.folder.dir).map_err(failed("sync the directory of", &path))?;
         Ok(deletion)
+    }
+
+    /// Destroys the keys of a file that lies in its grave, so that every copy of it ends with it. In front of that, it lies there for good:
+    /// a crash may bring no file back whose key is gone.
+    pub(in crate::store) fn end_seals(&self, held: &Held<F>, den: &F::Dir, journal: &mut dyn Journal) -> Result<(), Halt> {
+        let seals = self.seals_in(held)?;
+        if !seals.is_empty() {
+            self.files.sync_dir(den).map_err(failed("sync the directory of", &held.path()))?;
+            self.files.sync_dir(&held.folder.dir).map_err(failed("sync the directory of", &held.path()))?;
+            self.seals.end(&seals, &mut |entry| journal.note(entry))?;
+        }
+        Ok(())
     }
 
     /// Takes the lease again by which the file was proven quiet.

@@ -149,7 +149,7 @@ impl<F: Files> Shelf<F> {
     pub(in crate::store) fn source(&self, held: &Held<F>, max_line: usize) -> Result<(Source, Meter, Meter), Halt> {
         let (bytes, content) = (Meter::new(&self.key), Meter::new(&self.key));
         let reader = bytes.over(Reader::new(&self.files, &held.file));
-        let source = Source::over(reader, &held.path(), max_line, &content)?;
+        let source = Source::over(reader, &held.path(), max_line, (&content, &self.seals))?;
         Ok((source, bytes, content))
     }
 

@@ -33,6 +33,7 @@ pub use sieve::Sieve;
 
 use super::files::Files;
 use super::ledger_key::LedgerKey;
+use super::seal::Keychain;
 use super::{Cause, StoreError};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::Entry;
@@ -54,6 +55,7 @@ const GONE: &str = ".gone";
 pub(in crate::store) struct Shelf<F: Files> {
     pub(in crate::store) files: F,
     pub(in crate::store) key: LedgerKey,
+    pub(in crate::store) seals: Keychain,
 }
 
 /// Where entries go: each is synced when `note` returns, and known from then on.

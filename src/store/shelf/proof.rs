@@ -42,7 +42,7 @@ impl<F: Files> Shelf<F> {
     /// Proves that a file may go, as of now.
     pub(in crate::store) fn prove(&self, held: Held<F>, claim: &Claim<'_>, known: &Evidence, wall: Timestamp) -> Result<Sound<F>, Halt> {
         let quiescence = self.glance(&held, wall)?;
-        let digests = if claim.reason.is_some() {
+        let digests = if claim.reason.is_some() || self.is_dead(&held)? {
             let bytes = self.visit_bytes(&held)?;
             Digests { bytes, content: bytes }
         } else {

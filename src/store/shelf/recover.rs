@@ -1,6 +1,6 @@
 //! What a crash left: drafts go, marks are settled, graves are closed or opened again.
 
-use super::held::Folder;
+use super::held::{Folder, Held};
 use super::{DEN, GONE, Halt, Journal, OPEN, PART, Shelf, failed};
 use crate::retain::ledger::{Deletion, Entry};
 use crate::store::files::{Files, Kind};
@@ -25,6 +25,8 @@ pub struct Recovered {
 impl<F: Files> Shelf<F> {
     /// Puts a directory in order. `is_held` says whether something blocks a deletion that was begun.
     pub(in crate::store) fn recover(&self, folder: &Arc<Folder<F>>, is_held: &dyn Fn(&Deletion) -> bool, journal: &mut dyn Journal) -> Result<Recovered, Halt> {
+        // A key that was ending is gone: what is decided below has to know.
+        self.seals.recover(&mut |entry| journal.note(entry))?;
         let mut recovered = Recovered::default();
         let den_path = folder.path.join(DEN);
         let den = match self.files.look(&folder.dir, OsStr::new(DEN)) {
@@ -97,7 +99,12 @@ impl<F: Files> Shelf<F> {
         let look = self.files.look(den, grave).map_err(failed("read", &path))?;
         let announced = journal.known().open().iter().find(|open| open.path == path && (open.identity.device, open.identity.inode) == (look.device, look.inode)).cloned();
         let intact = announced.filter(|open| look.inode == inode && look.links == 1 && open.identity == look.identity());
-        if let Some(deletion) = intact.filter(|deletion| !is_held(deletion)) {
+        let file = self.files.open(den, grave).map_err(failed("read", &path))?;
+        let held = Held { folder: Arc::clone(folder), name: original.to_owned(), file: Arc::new(file), look };
+        // Where its key went already, a hold came too late.
+        let is_dead = self.is_dead(&held)?;
+        if let Some(deletion) = intact.filter(|deletion| is_dead || !is_held(deletion)) {
+            self.end_seals(&held, den, journal)?;
             self.files.unlink(den, grave).map_err(failed("delete", &path))?;
             self.files.sync_dir(den).map_err(failed("sync the directory of", &path))?;
             self.files.sync_dir(&folder.dir).map_err(failed("sync the directory of", &path))?;

@@ -24,6 +24,8 @@ pub(in crate::store) struct Tabling<'a, F: Files> {
     pub(in crate::store) access: Access,
     /// Of everything besides the raw bytes that decides about it.
     pub(in crate::store) policy: Digest,
+    /// Whether it is written only encrypted.
+    pub(in crate::store) seal: bool,
 }
 
 impl<F: Files> Shelf<F> {
@@ -59,16 +61,17 @@ impl<F: Files> Shelf<F> {
     pub(in crate::store) fn table(&self, tabling: &Tabling<'_, F>, table: &Table, sources: &[(&Held<F>, &Survey)], journal: &mut dyn Journal) -> Result<Output, Halt> {
         let content = self.key.digest(table.as_bytes());
         let digest: String = content.to_string().chars().take(8).collect();
-        let name = table.name(tabling.class, &digest);
+        let name = format!("{}{}", table.name(tabling.class, &digest), if tabling.seal { ".age" } else { "" });
         let path = tabling.folder.path.join(&name);
         // Made before, and stopped before all of its files had their entry.
-        let before = journal.known().output(&path).map(|(_, output)| output.clone()).filter(|output| output.digest == content && self.is_there(&path, output.bytes, content));
+        let is_whole = |output: &Output| (tabling.seal || output.digest == content) && self.is_there(&path, output.bytes, output.digest);
+        let before = journal.known().output(&path).map(|(_, output)| output.clone()).filter(is_whole);
         if let Some(output) = before {
             self.enter(tabling, &output, sources, journal)?;
             return Ok(output);
         }
-        let draft = self.draft(tabling.folder)?;
-        if let Err(halt) = self.write(&draft, table.as_bytes()) {
+        let draft = self.draft(tabling.folder, tabling.seal.then_some((tabling.class, tabling.form)))?;
+        if let Err(halt) = self.write(&draft, table.as_bytes()).and_then(|()| self.close_seal(&draft).map(drop)) {
             drop(self.discard(&draft));
             return Err(halt);
         }

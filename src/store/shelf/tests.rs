@@ -10,11 +10,14 @@ use crate::retain::ledger::{Digest, Entry, Quiescence};
 use crate::scrub::{OnReject, Output, Policy, Settings};
 use crate::store::files::memory::{Fault, Memory, State, Survives};
 use crate::store::ledger_key::LedgerKey;
+use crate::store::seal::Keychain;
 use crate::store::{Cause, StoreError};
 use jiff::Timestamp;
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
+
+mod sealed;
 
 const RAW: &str = "/logs/access.log.1";
 
@@ -58,11 +61,16 @@ struct Entries {
     memory: Memory,
     known: Evidence,
     entries: Vec<Entry>,
+    /// Where entries about keys are a ledger as well.
+    state: Option<std::path::PathBuf>,
 }
 
 impl Journal for Entries {
     fn note(&mut self, entry: Entry) -> Result<(), StoreError> {
         self.memory.change().map_err(|error| StoreError { verb: "write", path: "ledger".into(), cause: Cause::Io(error) })?;
+        if let (Some(state), Entry::Key(_)) = (&self.state, &entry) {
+            crate::store::ledger::Ledger::open(state)?.append(wall(), &entry)?;
+        }
         self.known.note(&entry);
         self.entries.push(entry);
         Ok(())
@@ -77,6 +85,8 @@ struct World {
     memory: Memory,
     shelf: Shelf<Memory>,
     journal: Entries,
+    /// Whether everything is written only encrypted.
+    sealed: bool,
 }
 
 impl World {
@@ -90,14 +100,15 @@ impl World {
         memory.state().put(RAW, text.as_bytes());
         memory.state().put("/secret/access.log.1", b"nobody's business\n");
         memory.state().put("/secret/0.part", b"nobody's business\n");
-        let shelf = Shelf { files: memory.clone(), key: LedgerKey::of([7; 32]) };
-        let journal = Entries { memory: memory.clone(), known: Evidence::default(), entries: Vec::new() };
-        Self { memory, shelf, journal }
+        let shelf = Shelf { files: memory.clone(), key: LedgerKey::of([7; 32]), seals: Keychain::none() };
+        let journal = Entries { memory: memory.clone(), known: Evidence::default(), entries: Vec::new(), state: None };
+        Self { memory, shelf, journal, sealed: false }
     }
 
     /// One run: puts in order what a crash left, makes forms, cuts what straddles, deletes what is due.
     fn run(&mut self) -> Result<(), Halt> {
-        let Self { shelf, journal, .. } = self;
+        let Self { shelf, journal, sealed, .. } = self;
+        shelf.seals.recover(&mut |entry| journal.note(entry))?;
         let (logs, out) = (shelf.folder(Path::new("/"), Path::new("logs"))?, shelf.folder(Path::new("/"), Path::new("out"))?);
         shelf.recover(&logs, &|_| false, journal)?;
         shelf.recover(&out, &|_| false, journal)?;
@@ -110,7 +121,16 @@ impl World {
             let survey = shelf.survey(&held, &settings())?;
             if !journal.known.is_scrubbed(survey.digests.bytes, survey.digests.content) {
                 let access = Access { mode: 0o640, user: None, group: None };
-                let order = Order { form: "default".into(), settings: settings(), select: None, folder: Arc::clone(&out), access, level: 3, policy: Digest::ZERO };
+                let order = Order {
+                    form: "default".into(),
+                    settings: settings(),
+                    select: None,
+                    folder: Arc::clone(&out),
+                    access,
+                    level: 3,
+                    policy: Digest::ZERO,
+                    seal: sealed.then(|| "site".into()),
+                };
                 shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _, _| Ok(0)), journal)?;
             }
             let Survey { oldest: Some(oldest), newest: Some(newest), .. } = survey else { continue };
@@ -122,7 +142,7 @@ impl World {
             if newest < due() {
                 shelf.delete(sound, &mut |_| true, journal)?;
             } else {
-                let cut = Cut { settings: &settings(), at: due(), erased: false, stays: &mut |_, at| at >= due(), access: None };
+                let cut = Cut { settings: &settings(), at: due(), erased: false, stays: &mut |_, at| at >= due(), access: None, seal: *sealed };
                 shelf.split(sound, cut, &mut |_| true, journal)?;
             }
         }
@@ -134,11 +154,8 @@ impl World {
         let tree = self.memory.state().tree();
         let files = tree.iter().filter(|(path, _)| path.starts_with(folder) && !path.ends_with(".part") && !path.ends_with(".open"));
         files
-            .flat_map(|(path, bytes)| {
-                if path.ends_with(".zst") { zstd::decode_all(&**bytes).unwrap_or_default() } else { bytes.clone() }
-                    .split_inclusive(|byte| *byte == b'\n')
-                    .map(|line| String::from_utf8(line.to_vec()).unwrap())
-                    .collect::<Vec<_>>()
+            .flat_map(|(_, bytes)| {
+                sealed::plain(bytes, &self.shelf.seals).split_inclusive(|byte| *byte == b'\n').map(|line| String::from_utf8(line.to_vec()).unwrap()).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -405,12 +422,12 @@ fn a_form_that_is_missing_or_changed_is_no_proof() {
 #[test]
 fn a_leak_withdraws_the_form() {
     let world = World::new(&[1]);
-    let World { shelf, mut journal, memory } = world;
+    let World { shelf, mut journal, memory, .. } = world;
     let out = shelf.folder(Path::new("/"), Path::new("out")).unwrap();
     let held = shelf.hold_path(Path::new(RAW)).unwrap();
     let survey = shelf.survey(&held, &settings()).unwrap();
     let access = Access { mode: 0o640, user: None, group: None };
-    let order = Order { form: "default".into(), settings: settings(), select: None, folder: out, access, level: 3, policy: Digest::ZERO };
+    let order = Order { form: "default".into(), settings: settings(), select: None, folder: out, access, level: 3, policy: Digest::ZERO, seal: None };
     let halt = shelf.scrub(&held, "site", &[order], (&survey, &mut |_, _, _| Ok(1)), &mut journal);
     assert!(matches!(halt, Err(Halt::Refused { why: Refusal::Leak, .. })));
     assert!(journal.entries.is_empty());

@@ -24,7 +24,7 @@ impl World {
                 if found {
                     let claim = Claim { class: "site", form: "raw", required: &[], deadline: None, reason: None };
                     let sound = shelf.prove(held, &claim, &journal.known, wall())?;
-                    let cut = Cut { settings: &settings(), at: Timestamp::UNIX_EPOCH, erased: true, stays: &mut |line, _| !is_theirs(line), access: None };
+                    let cut = Cut { settings: &settings(), at: Timestamp::UNIX_EPOCH, erased: true, stays: &mut |line, _| !is_theirs(line), access: None, seal: false };
                     shelf.split(sound, cut, &mut |_| true, journal)?;
                 }
             }
