@@ -169,15 +169,7 @@ fn job(args: &Args, typed: &Batch) -> Result<BatchJob, Complaint> {
         keys,
         places,
     };
-    Ok(BatchJob {
-        rules,
-        pipe,
-        jobs: typed.jobs.map_or(processors, usize::from),
-        dry_run: typed.dry_run,
-        out: absolute(&typed.out)?,
-        state: state::dir(args)?,
-        clock: state::now,
-    })
+    Ok(BatchJob { rules, pipe, jobs: typed.jobs.map_or(processors, usize::from), dry_run: typed.dry_run, out: absolute(&typed.out)?, state: state::dir(args)?, clock: state::now })
 }
 
 /// What decides about output bytes, besides the raw ones: whoever changes it gets new files.
