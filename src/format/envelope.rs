@@ -137,7 +137,9 @@ fn rfc5424(line: &[u8], mut at: usize, spans: &mut Spans) -> Option<Peeled> {
     let rest = line.get(at..)?;
     let rest = rest.strip_prefix(b" ")?;
     let rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
-    text(Envelope::Rfc5424, line, line.len() - rest.len())
+    // rsyslog keeps the blank that stood behind the tag of an RFC 3164 message.
+    let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+    text(Envelope::Rfc5424, line, line.len() - rest.len() + blanks)
 }
 
 /// `Mmm dd HH:MM:SS HOST TAG[PID]: line`, `2019-01-14T21:49:23+00:00 HOST TAG[PID]: line`, `TIME HOST {json}`.
@@ -154,11 +156,17 @@ fn bsd(line: &[u8], at: usize, spans: &mut Spans) -> Option<Peeled> {
     }
     let host_end = word_end(line, host)?;
     let sane = |text: &[u8]| !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'@' | b'%'));
-    if !sane(line.get(host..host_end)?) {
+    let word = line.get(host..host_end)?;
+    if !sane(word) && !word.strip_suffix(b":").is_some_and(is_tag) {
         return None;
     }
-    spans.push(host, host_end, HOST, Text::Bare);
-    let mut start = host_end + line.get(host_end..)?.iter().take_while(|byte| **byte == b' ').count();
+    // Over a local socket nobody names the host: HAProxy, nginx with `nohostname`, syslog(3).
+    let has_host = !word.strip_suffix(b":").is_some_and(is_tag);
+    let mut start = host;
+    if has_host {
+        spans.push(host, host_end, HOST, Text::Bare);
+        start = host_end + line.get(host_end..)?.iter().take_while(|byte| **byte == b' ').count();
+    }
     if line.get(start) == Some(&b'{') {
         return text(Envelope::Rfc3164, line, start);
     }
@@ -176,6 +184,18 @@ fn bsd(line: &[u8], at: usize, spans: &mut Spans) -> Option<Peeled> {
     }
     line.get(start..)?.starts_with(b": ").then_some(())?;
     text(Envelope::Rfc3164, line, start + 2)
+}
+
+/// Whether this is `TAG` or `TAG[PID]`: an address is none.
+fn is_tag(word: &[u8]) -> bool {
+    let name = match word.strip_suffix(b"]") {
+        None => word,
+        Some(inner) => match inner.iter().rposition(|byte| *byte == b'[').map(|open| inner.split_at(open)) {
+            Some((name, [_, pid @ ..])) if !pid.is_empty() && pid.iter().all(u8::is_ascii_digit) => name,
+            Some(_) | None => return false,
+        },
+    };
+    name.iter().any(u8::is_ascii_alphabetic) && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))
 }
 
 /// Kubernetes `CRI` log format: `TIME stdout|stderr P|F line`.
@@ -313,6 +333,10 @@ mod tests {
         let table = [
             ("<190>Nov  2 01:02:03 web1 nginx: L", "Rfc3164 [Nov  2 01:02:03,web1,nginx] L"),
             ("Feb  1 18:34:10 192.0.2.4 haproxy[42]: L x", "Rfc3164 [Feb  1 18:34:10,192.0.2.4,haproxy,42] L x"),
+            ("<134>Feb  1 18:34:10 haproxy[42]: L x", "Rfc3164 [Feb  1 18:34:10,haproxy,42] L x"),
+            ("<190>Feb  1 18:34:10 nginx: 192.0.2.1 L", "Rfc3164 [Feb  1 18:34:10,nginx] 192.0.2.1 L"),
+            ("<190>Feb  1 18:34:10 2001:db8::1 nginx: L", "Rfc3164 [Feb  1 18:34:10,2001:db8::1,nginx] L"),
+            ("<13>1 2019-01-14T21:49:23Z h app - - -  L", "Rfc5424 [2019-01-14T21:49:23Z,h,app,-,-] L"),
             ("2019-01-14T21:49:23+00:00 h haproxy[6]: L", "Rfc3164 [2019-01-14T21:49:23+00:00,h,haproxy,6] L"),
             ("2021-11-12T16:59:46.613304+00:00 192.0.2.1  {\"a\":1}", "Rfc3164 [2021-11-12T16:59:46.613304+00:00,192.0.2.1] {\"a\":1}"),
             ("<13>1 2019-01-14T21:49:23Z h app 12 ID7 [x@1 a=\"b\\]\"] L", "Rfc5424 [2019-01-14T21:49:23Z,h,app,12,ID7,[x@1 a=\"b\\]\"]] L"),
