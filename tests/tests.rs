@@ -33,6 +33,7 @@ mod suite {
     mod formats;
     mod full_disk;
     mod grown;
+    mod http;
     mod identity;
     mod init;
     pub mod keys;
@@ -40,7 +41,7 @@ mod suite {
     mod lane;
     mod ledger;
     pub mod limits;
-    mod listen;
+    pub mod listen;
     pub mod mangle;
     pub mod mmdb;
     pub mod oracle;
@@ -59,6 +60,7 @@ mod suite {
     pub mod run;
     pub mod samples;
     mod seal;
+    mod servers;
     mod stall;
     mod subject;
     pub mod support;

@@ -9,6 +9,7 @@ pub mod confirm;
 mod digest;
 pub mod draft;
 mod files;
+pub mod http;
 pub mod kept;
 pub mod keys;
 mod lease;

@@ -16,7 +16,7 @@ use logfade::store::source::Stop;
 use super::support::Dir;
 
 /// A listener, and what it has handed over so far.
-struct Ear {
+pub struct Ear {
     listener: Option<Listener>,
     from: Receiver<Heard>,
     stop: Stop,
@@ -24,20 +24,27 @@ struct Ear {
 }
 
 impl Ear {
-    fn open(listen: &Listen, waiting: usize) -> Result<Self, StoreError> {
+    pub fn open(listen: &Listen, waiting: usize) -> Result<Self, StoreError> {
         let (to, from) = sync_channel(waiting);
         let stop = Stop::default();
         let listener = open(listen, Hearing { to, stop: stop.clone(), max_line: 4096 })?;
         Ok(Self { listener: Some(listener), from, stop, all: Heard::default() })
     }
 
-    fn at(listen: &Listen) -> Self {
+    pub fn at(listen: &Listen) -> Self {
         Self::open(listen, 4).unwrap_or_else(|error| panic!("it listens: {error}"))
     }
 
     /// Waits until so many lines are there.
-    fn lines(&mut self, count: usize) {
+    pub fn lines(&mut self, count: usize) {
         while self.all.lines.iter().filter(|byte| **byte == b'\n').count() < count {
+            self.take(self.from.recv_timeout(Duration::from_secs(60)).expect("lines arrive"));
+        }
+    }
+
+    /// Waits until so many lines hold this.
+    pub fn wait_for(&mut self, word: &str, count: usize) {
+        while self.all.lines.split(|byte| *byte == b'\n').filter(|line| memchr::memmem::find(line, word.as_bytes()).is_some()).count() < count {
             self.take(self.from.recv_timeout(Duration::from_secs(60)).expect("lines arrive"));
         }
     }
@@ -49,7 +56,7 @@ impl Ear {
     }
 
     /// Ends it and tells everything that it has heard.
-    fn end(mut self) -> (String, u64, u64) {
+    pub fn end(mut self) -> (String, u64, u64) {
         self.stop.stop();
         while let Ok(heard) = self.from.recv() {
             self.take(heard);
@@ -58,12 +65,12 @@ impl Ear {
         (String::from_utf8_lossy(&self.all.lines).into_owned(), self.all.too_long, self.all.lost)
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listener.as_ref().unwrap().place.split(' ').nth(1).unwrap().parse().unwrap()
     }
 }
 
-fn door(path: PathBuf) -> Door {
+pub fn door(path: PathBuf) -> Door {
     Door { path, mode: 0o660, group: None }
 }
 
