@@ -112,8 +112,13 @@ impl Follower {
             }
         }
         let mut remotes = BTreeMap::new();
-        for form in plan.forms.iter().filter(|form| form.kind == Kind::Stdout) {
-            remotes.insert(form.name.clone(), Remote::stdout()?);
+        for form in &plan.forms {
+            let remote = match &form.kind {
+                Kind::Segment(_) => continue,
+                Kind::Stdout => Remote::stdout()?,
+                Kind::Http(url) => Remote::http(url, &class, &form.name)?,
+            };
+            remotes.insert(form.name.clone(), remote);
         }
         let chronicle = Chronicle::open(&shared.state, wall)?;
         let watch = DirectoryWatch::new(shared.polling);
@@ -421,6 +426,9 @@ impl Follower {
             (reading.lag_bytes, reading.lag_seconds, reading.open_files) = (lag, waited, open);
             for (form, tally) in tallies {
                 reading.forms.entry(form).or_default().tally.add(&tally);
+            }
+            for (form, remote) in &self.remotes {
+                reading.forms.entry(form.clone()).or_default().retries = remote.retries();
             }
         });
     }

@@ -10,6 +10,8 @@ mod follow;
 pub mod gauge;
 mod lane;
 mod log;
+pub mod metrics;
+pub mod notify;
 mod plan;
 pub mod sink;
 pub mod source;
@@ -99,13 +101,23 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
     };
     let mut crew = start(&shared, first);
     (job.tell)(Event::new(Level::Info, "started"));
+    // A service manager that cannot be told is none of this process's troubles.
+    let _told = notify::ready();
+    let watched = notify::watchdog_every();
+    let mut alive = Instant::now();
     loop {
+        if watched.is_some_and(|every| alive.elapsed() >= every) {
+            let _told = notify::watchdog();
+            alive = Instant::now();
+        }
         match (job.asked)() {
             Asked::Nothing => std::thread::sleep(TICK),
             Asked::Reload => match (job.load)() {
                 Ok(setup) => {
+                    let _told = notify::reloading();
                     crew.end(&shared);
                     crew = start(&shared, setup);
+                    let _told = notify::ready();
                     (job.tell)(Event::new(Level::Info, "reloaded"));
                 }
                 Err(fault) => {
@@ -115,6 +127,7 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
             },
             Asked::End => {
                 (job.tell)(Event::new(Level::Info, "draining"));
+                let _told = notify::stopping();
                 crew.end(&shared);
                 (job.tell)(Event::new(Level::Info, "ended"));
                 return Ok(());
@@ -129,6 +142,12 @@ fn start(shared: &Shared, setup: Setup) -> Crew {
     let stop = Stop::default();
     let setup = Arc::new(setup);
     let mut threads = Vec::new();
+    if let Some(address) = setup.config.run.metrics {
+        match metrics::serve(address, shared.gauges.clone(), stop.clone(), shared.clock) {
+            Ok(server) => threads.push(server.thread),
+            Err(error) => (shared.tell)(Event::new(Level::Error, "metrics").text(error.to_string())),
+        }
+    }
     for class in &setup.config.classes {
         for source in Source::of(class) {
             threads.push(employ(shared, &setup, (class.clone(), source), &stop));

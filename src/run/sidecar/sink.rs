@@ -3,6 +3,7 @@
 use crate::retain::{Form, Output};
 use crate::scrub::Clean;
 use crate::store::StoreError;
+use crate::store::http::{Http, Retry};
 use crate::store::sink::{Compress, Sink as Stream};
 use std::path::PathBuf;
 
@@ -53,12 +54,27 @@ pub enum Remote {
         /// The last batch that was written.
         last: Ticket,
     },
+    /// A receiver over HTTP.
+    Http(Http),
 }
 
 impl Remote {
     /// Standard output.
     pub fn stdout() -> Result<Self, StoreError> {
         Ok(Self::Stdout { stream: Stream::stdout(Compress::None)?, last: Ticket::default() })
+    }
+
+    /// A receiver over HTTP, told of which class and form the lines are.
+    pub fn http(url: &str, class: &str, form: &str) -> Result<Self, StoreError> {
+        Http::open(url, &[("class", class), ("form", form)], Retry::default()).map(Self::Http)
+    }
+
+    /// How often something was sent again.
+    pub fn retries(&self) -> u64 {
+        match self {
+            Self::Stdout { .. } => 0,
+            Self::Http(http) => http.retries(),
+        }
     }
 
     /// Offers a batch of whole lines. Never waits for the network.
@@ -69,6 +85,7 @@ impl Remote {
                 last.0 += 1;
                 Ok(Answer::Taken(*last))
             }
+            Self::Http(http) => Ok(http.offer(clean).map_or(Answer::Busy, |number| Answer::Taken(Ticket(number)))),
         }
     }
 
@@ -76,6 +93,7 @@ impl Remote {
     pub fn acknowledged(&self) -> Ticket {
         match self {
             Self::Stdout { last, .. } => *last,
+            Self::Http(http) => Ticket(http.acknowledged()),
         }
     }
 }
