@@ -5,7 +5,7 @@ use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::{Outcome, config, keys, show, state};
 use clap::Args as Group;
-use logfade::retain::Keep;
+use logfade::retain::{Keep, Source};
 use logfade::run::sidecar::event::{Event, Level};
 use logfade::run::sidecar::gauge::Gauges;
 use logfade::run::sidecar::{Asked, Setup, SidecarJob, run as sidecar};
@@ -96,6 +96,15 @@ fn without_core_dumps() -> Result<(), Complaint> {
 
 fn setup(args: &Args) -> Result<Setup, Complaint> {
     let config = config::required(args)?;
+    for class in &config.classes {
+        let unfit = |what: &str, remedy: &str| Err(Complaint::usage(format!("class {} {what}, which `run` does not do yet", class.name), remedy));
+        if matches!(class.source, Source::Listen(_)) {
+            return unfit("listens", "let the server write a file, and name it as raw");
+        }
+        if class.all_forms().any(|form| form.seal) {
+            return unfit("seals a form", "run `logfade expire` from a timer: it seals");
+        }
+    }
     let mut found: Vec<(Arc<Policy>, Option<KeySource>, Option<PlaceSource>)> = Vec::new();
     for form in config.classes.iter().flat_map(|class| &class.forms) {
         if let Keep::Clean(policy) = &form.keep {
