@@ -75,15 +75,16 @@ pub(super) struct Follower {
 }
 
 /// Runs a class until it is told to stop; a failure sends it back to its last commit.
-pub(super) fn follow(shared: &Shared, plan: &dyn Fn() -> Result<ClassPlan, Halt>, globs: &[RawGlob], stop: &Stop) {
+pub(super) fn follow(shared: &Shared, (name, plan): (&str, &dyn Fn() -> Result<ClassPlan, Halt>), globs: &[RawGlob], stop: &Stop) {
     let mut told = None;
     loop {
         let ended = plan().and_then(|plan| Follower::open(shared.clone(), plan, globs.to_vec())).and_then(|mut follower| follower.run(stop));
         let Err(halt) = ended else { return };
         let text = halt.to_string();
+        shared.gauges.class(name, |reading| reading.stuck = true);
         // The same trouble is told once, not every second.
         if told.as_ref() != Some(&text) {
-            (shared.tell)(Event::new(Level::Error, "stuck").text(&text));
+            (shared.tell)(Event::new(Level::Error, "stuck").class(name).text(&text));
             told = Some(text);
         }
         let until = Instant::now() + BACKOFF;

@@ -161,7 +161,7 @@ fn start(shared: &Shared, setup: Setup) -> Crew {
 fn employ(shared: &Shared, setup: &Arc<Setup>, (class, source): (Class, Source), stop: &Stop) -> JoinHandle<()> {
     let (shared, setup, stop) = (shared.clone(), Arc::clone(setup), stop.clone());
     std::thread::spawn(move || match source {
-        Source::Files(globs) => follow::follow(&shared, &|| ClassPlan::new(&class, &*setup.lookups), &globs, &stop),
+        Source::Files(globs) => follow::follow(&shared, (&class.name, &|| ClassPlan::new(&class, &*setup.lookups)), &globs, &stop),
         Source::Syslog(_) | Source::Fifo(_) => {
             (shared.tell)(Event::new(Level::Error, "listen").class(&class.name).text("this source is not listened to yet\nwrite the log to a file, and name it as raw"));
         }
