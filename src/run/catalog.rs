@@ -237,12 +237,14 @@ impl Look<'_> {
             item.formats = class.format.iter().cloned().collect();
             return Some(item);
         }
-        let surveyed = match self.surveys.find(identity, &class.format_text) {
+        // Digests of a look ahead that had no key yet are none of the ledger's.
+        let how = format!("{} {}", class.format_text, self.store.keyed(b"survey"));
+        let surveyed = match self.surveys.find(identity, &how) {
             Some(survey) => formats(class, self.store, &raw).map(|formats| (survey, formats)),
             None => formats(class, self.store, &raw).and_then(|formats| {
                 let settings = settings(class, formats.clone(), self.policy, &class.raw);
                 let survey = self.store.survey(&raw, &Settings { output: scrub::Output::Same, ..settings })?;
-                self.surveys.add(identity, &class.format_text, survey);
+                self.surveys.add(identity, &how, survey);
                 Ok((survey, formats))
             }),
         };

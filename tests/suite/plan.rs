@@ -206,6 +206,20 @@ fn times_are_remembered_by_identity() {
     plan(&dir, CONFIG, now, &["--json"]).expect_code(0);
 }
 
+/// What a plan remembered before there was a ledger is not what `expire` proves by.
+#[test]
+fn a_plan_in_a_new_state_directory_does_not_stop_expiry() {
+    let dir = Dir::new();
+    std::fs::create_dir(dir.at("state")).unwrap();
+    std::fs::set_permissions(dir.at("state"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::create_dir(dir.at("out")).unwrap();
+    log(&dir, "log/access.log.1", line("20/Mar/2024:12:00:00").as_bytes(), MARCH);
+    plan(&dir, CONFIG, "2026-06-30T12:00:00Z", &["--json"]);
+    let config = dir.arg("logfade.toml");
+    let report = logfade(&["-c", &config, "--state", &dir.arg("state"), "--json", "expire", "--yes"]).run(b"").json();
+    assert_ne!(report["files"][0]["reason"], "in_use", "{report}");
+}
+
 /// What the ledger knows and nobody deleted here is missed, until somebody settles it.
 #[test]
 fn what_somebody_else_deleted_is_missed() {
