@@ -122,7 +122,16 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
 /// The raw files that stand, class by class, whether they can be opened or not.
 pub fn raw_files(config: &Config, state: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let (store, known, policy) = (Store::look(state)?, Chronicle::read(state)?, strict()?);
-    let mut look = Look { config, store: &store, known: &known, surveys: &mut Surveys::default(), wall: Timestamp::UNIX_EPOCH, policy: &policy, begun: begun(config, state)?, failures: Vec::new() };
+    let mut look = Look {
+        config,
+        store: &store,
+        known: &known,
+        surveys: &mut Surveys::default(),
+        wall: Timestamp::UNIX_EPOCH,
+        policy: &policy,
+        begun: begun(config, state)?,
+        failures: Vec::new(),
+    };
     Ok(config.classes.iter().flat_map(|class| look.raw_paths(class)).collect())
 }
 

@@ -6,7 +6,7 @@ pub mod expire;
 pub mod init;
 pub mod pipe;
 pub mod risk;
-pub mod status;
 pub mod sidecar;
+pub mod status;
 pub mod subject;
 pub mod verify;
