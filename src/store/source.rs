@@ -395,14 +395,14 @@ pub(super) fn decoder(codec: Codec, wire: impl Read + Send + 'static, keys: &Key
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED).map_err(io::Error::other)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(buffered, stream))
         }
-        Codec::Sealed => Box::new(Within::Closed(Unsealed::new(buffered, keys, false))),
-        Codec::Age => Box::new(Within::Closed(Unsealed::new(buffered, keys, true))),
+        Codec::Sealed => Box::new(Within::Closed(Box::new(Unsealed::new(buffered, keys, false)))),
+        Codec::Age => Box::new(Within::Closed(Box::new(Unsealed::new(buffered, keys, true)))),
     })
 }
 
 /// What a sealed file holds, decoded by its own codec, which is known with the first bytes.
 enum Within {
-    Closed(Unsealed),
+    Closed(Box<Unsealed>),
     Open(Box<dyn Read + Send>),
     Failed,
 }
@@ -417,7 +417,7 @@ impl Read for Within {
                     let codec = match Codec::sniff(&head) {
                         // Sealed twice: nobody does that, and it would open without a bound.
                         Codec::Sealed | Codec::Age => Codec::Plain,
-                        codec => codec,
+                        codec @ (Codec::Plain | Codec::Gzip | Codec::Zstd | Codec::Bzip2 | Codec::Xz) => codec,
                     };
                     Self::Open(decoder(codec, io::Cursor::new(head).chain(unsealed), &Keychain::none())?)
                 }

@@ -115,10 +115,8 @@ impl Unsealed {
         let mut inside = BufReader::new(Inside(Arc::clone(&self.wire)));
         let head = header(&mut inside)?;
         let decryptor = Decryptor::new_buffered(Cursor::new(head).chain(inside)).map_err(fault)?;
-        decryptor.decrypt(identities.iter().map(|identity| identity as &dyn age::Identity)).map_err(|error| match error {
-            DecryptError::NoMatchingKeys if self.bare => io::Error::other(Gone::Elsewhere),
-            other => fault(other),
-        })
+        let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
+        decryptor.decrypt(identities).map_err(|error| if self.bare && matches!(error, DecryptError::NoMatchingKeys) { io::Error::other(Gone::Elsewhere) } else { fault(error) })
     }
 }
 
@@ -146,11 +144,9 @@ fn header(inside: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn fault(error: DecryptError) -> io::Error {
-    match error {
-        DecryptError::Io(error) => error,
-        // In age's words, which say nothing about keys or content.
-        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
-    }
+    // In age's words, which say nothing about keys or content.
+    let said = error.to_string();
+    if let DecryptError::Io(error) = error { error } else { io::Error::new(io::ErrorKind::InvalidData, said) }
 }
 
 impl Read for Unsealed {
