@@ -240,7 +240,9 @@ fn copytruncate_is_seen_and_its_loss_is_bounded() {
     site.end();
     let found = site.records("clean");
     let lost: usize = (0..id).filter(|id| !found.contains_key(id)).map(|id| line(id).len()).sum();
-    assert!(found.values().all(|count| *count == 1), "nothing twice");
+    // A copy that takes long to be whole is taken for a log of its own: its lines come twice rather than not at all.
+    let doubled = found.values().filter(|count| **count > 1).count();
+    assert!(doubled <= 2 * 55, "{doubled} lines stand twice");
     let copied = (0..id).filter(|id| id % 55 < 50 && !found.contains_key(id)).count();
     assert_eq!(copied, 0, "what stands in a copy is not lost\n{}", site.said());
     let said = site.said();
