@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use logfade::format::{Columns, Format, Spans};
 use logfade::scrub::{Clean, KeySource, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use logfade::store::keys::{KeyRing, KeyStore};
+use logfade::store::seal::Keychain;
 use logfade::store::sink::{Compress, Encoder, Frame, Sink};
 use logfade::store::source::{BLOCK, Block, Filled, Source, Stop};
 #[path = "../tests/suite/mmdb.rs"]
@@ -158,7 +159,7 @@ fn stages(criterion: &mut Criterion) {
     let mut raw = Block::default();
     group.bench_function("read", |bencher| {
         bencher.iter(|| {
-            let mut source = Source::open(&path, &Stop::default(), 1 << 20).expect("a source");
+            let mut source = Source::open(&path, &Stop::default(), 1 << 20, &Keychain::none()).expect("a source");
             while !matches!(source.fill(&mut raw, BLOCK).expect("a file can be read"), Filled::End) {
                 black_box(raw.as_bytes());
             }
