@@ -1,5 +1,5 @@
 //! The sidecar: rotation in every manner, kills at any time, signals, and what expiry makes of its files. Nothing here depends on
-//! speed: a condition is waited for, up to a minute.
+//! speed: a condition is waited for, up to three minutes.
 
 use crate::suite::support::{Dir, decoded, holds, logfade, signal, wait_at_most};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A directory with a configuration, raw logs and whatever the sidecar makes of them.
 pub struct Site {
