@@ -31,7 +31,7 @@ mod suite {
     mod expire;
     pub mod families;
     mod formats;
-    mod full_disk;
+    pub mod full_disk;
     mod grown;
     mod http;
     mod identity;

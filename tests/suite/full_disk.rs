@@ -23,7 +23,8 @@ impl Drop for Small<'_> {
     }
 }
 
-const CONFIG: &str = r#"
+/// One class; its raw goes after 30 days. `DIR` is the directory.
+pub const CONFIG: &str = r#"
 state = "DIR/state"
 [[class]]
 name   = "site"

@@ -10,22 +10,8 @@ use std::time::Duration;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::expire::{at, line, records};
+use super::full_disk::CONFIG;
 use super::support::{Dir, logfade};
-
-const CONFIG: &str = r#"
-state = "DIR/state"
-[[class]]
-name   = "site"
-raw    = ["DIR/log/access.log*"]
-format = "combined"
-[[class.keep]]
-form  = "raw"
-until = "30 days"
-[[class.keep]]
-form   = "default"
-until  = "forever"
-output = "DIR/clean"
-"#;
 
 /// Old records, from this number on.
 fn old(from: u32) -> String {
