@@ -1,5 +1,6 @@
 //! A first configuration for the logs of a machine: as text, with everything that only a person can decide left to one.
 
+use super::until::Until;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -27,14 +28,22 @@ pub struct FoundLogs {
     pub unknown: Vec<PathBuf>,
 }
 
-/// The configuration as text. It deletes nothing: no raw form has a deadline, and without one nothing is carried out.
-pub fn begin(found: &FoundLogs, state: &str, zone: Option<&str>) -> String {
-    let mut text = String::from(
+/// The configuration as text. Without a deadline for `raw` it deletes nothing: where a raw form has none, nothing is carried out.
+pub fn begin(found: &FoundLogs, state: &str, zone: Option<&str>, raw: Option<Until>) -> String {
+    let deletes = match raw {
+        None => "# Nothing is deleted by this file as it is: how long the raw logs may stay is left to you, as is every line that says\n".to_owned(),
+        Some(until) => format!("# Raw records stay {until}, and go once their clean forms are proven. More is left to you, at every line that says\n"),
+    };
+    let mut text = format!(
         "# Which logs are kept, in which form, for how long. Made by `logfade init` from what it found on this machine.\n\
-         # Nothing is deleted by this file as it is: how long the raw logs may stay is left to you, at every line that says\n\
+         {deletes}\
          # DECIDE. `logfade check` says what is still missing, `logfade plan` what would be done, `logfade explain FILE` what\n\
          # becomes of a line. The first `logfade expire` after a change records its plan and deletes nothing.\n\n",
     );
+    let raw_until = match raw {
+        None => "# until = \"6 months\"                  # DECIDE: how long a record may stay as the server wrote it".to_owned(),
+        Some(until) => format!("until = {}", quoted(&until.to_string())),
+    };
     // Writing to a string does not fail.
     let mut line = |words: &str| {
         let _infallible = writeln!(text, "{words}");
@@ -61,7 +70,7 @@ pub fn begin(found: &FoundLogs, state: &str, zone: Option<&str>) -> String {
         line("# purpose    = \"operate the website, find abuse and faults\"   # DECIDE");
         line("# basis      = \"legitimate interest\"                         # DECIDE");
         line("# categories = [\"visitors of the website\"]                    # DECIDE");
-        line("\n[[class.keep]]\nform  = \"raw\"\n# until = \"6 months\"                  # DECIDE: how long a record may stay as the server wrote it");
+        line(&format!("\n[[class.keep]]\nform  = \"raw\"\n{raw_until}"));
         line(&format!(
             "\n# Addresses truncated, users and queries dropped; `logfade policies show default` has all of it.\n[[class.keep]]\nform   = \"default\"\nuntil  = \"25 months\"                # or less\noutput = {}",
             quoted(&format!("/srv/logs/{}", class.name))
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn names_stay_strings() {
         let class = FoundClass { name: "odd".into(), format: "combined".into(), percent: 100, globs: vec!["/var/log/a\"b\\\n\u{7f}/x.log*".into()], files: 1 };
-        let text = begin(&FoundLogs { classes: vec![class], unknown: vec!["/var/log/#\nstate = 1".into()] }, "/var/lib/logfade", None);
+        let text = begin(&FoundLogs { classes: vec![class], unknown: vec!["/var/log/#\nstate = 1".into()] }, "/var/lib/logfade", None, None);
         let table: toml::Table = toml::from_str(&text).unwrap();
         assert_eq!(table["class"][0]["raw"][0].as_str(), Some("/var/log/a\"b\\\n\u{7f}/x.log*"));
         assert_eq!(table["state"].as_str(), Some("/var/lib/logfade"));

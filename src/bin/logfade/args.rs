@@ -125,8 +125,11 @@ pub(crate) enum Command {
     Init(Init),
     /// A person's records: find, export, erase (GDPR Art. 15 and 17)
     Subject(Subject),
-    /// The manual page (roff)
-    Man,
+    /// The manual page (roff); with DIR, a page for each command into it
+    Man {
+        /// Write logfade.1, logfade-pipe.1 … into this directory
+        dir: Option<PathBuf>,
+    },
     /// Completions for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -395,6 +398,9 @@ pub(crate) struct Init {
     /// Where to write the configuration; - is stdout
     #[arg(short, long = "output-file", value_name = "FILE")]
     pub(crate) output_file: Option<PathBuf>,
+    /// How long raw logs stay, such as "6 months" or "7 days"; left for you to fill in if it is not said
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) raw: Option<String>,
     /// Directories or files to look at (default: where servers write them, such as /var/log/nginx)
     #[arg(value_name = "DIR")]
     pub(crate) places: Vec<PathBuf>,

@@ -1,11 +1,13 @@
 //! `logfade init`: a first configuration for the logs that are there, commented, deleting nothing.
 
 use crate::args::{Args, Init as Typed};
+use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::show::say;
 use crate::{Outcome, state};
 use jiff::tz::TimeZone;
 use logfade::report::inert;
+use logfade::retain::Until;
 use logfade::retain::begin::{FoundLogs, begin};
 use logfade::run::init::{PLACES, look};
 use logfade::store::page;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Looks, writes one file, and says what is left to a person.
 pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
+    let unknown = |span: &String| Complaint::usage(format!("{span:?} is no span of time"), "say \"6 months\", \"180 days\", \"1 year\" or \"7 years, end of year\"");
+    let raw = typed.raw.as_ref().map(|span| Until::parse(span).ok_or_else(|| unknown(span))).transpose()?;
     let named = !typed.places.is_empty();
     let places: Vec<(String, PathBuf)> = if named {
         typed.places.iter().map(|place| (label(place), place.clone())).collect()
@@ -25,7 +29,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
     let (found, failures) = look(&places, named);
     let state_dir = std::path::absolute(state::fixed(args)?).unwrap_or_else(|_unnamed| PathBuf::from("/var/lib/logfade"));
     let zone = TimeZone::system();
-    let text = begin(&found, &state_dir.to_string_lossy(), zone.iana_name());
+    let text = begin(&found, &state_dir.to_string_lossy(), zone.iana_name(), raw);
     let path = target(args, typed);
     match path.as_deref() {
         Some(path) => page::begin(path, &text)?,
@@ -37,7 +41,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
         let path = path.as_deref().map(Path::to_string_lossy);
         say(&format!("{}\n", json!({"path": path, "classes": found.classes.iter().map(class).collect::<Vec<_>>(), "unknown": unknown})))?;
     } else if let Some(path) = path.as_deref().filter(|_| !args.quiet) {
-        say(&summary(path, &found))?;
+        say(&summary(path, &found, raw))?;
     }
     let mut stderr = std::io::stderr().lock();
     for failure in &failures {
@@ -60,7 +64,7 @@ fn label(place: &Path) -> String {
     names.map(|name| name.strip_suffix(".log").map_or_else(|| name.clone(), str::to_owned)).find(says).unwrap_or_else(|| "site".to_owned())
 }
 
-fn summary(path: &Path, found: &FoundLogs) -> String {
+fn summary(path: &Path, found: &FoundLogs, raw: Option<Until>) -> String {
     let mut text = format!("wrote {}\n", path.display());
     for class in &found.classes {
         // Writing to a string does not fail.
@@ -72,10 +76,10 @@ fn summary(path: &Path, found: &FoundLogs) -> String {
     for path in &found.unknown {
         let _infallible = writeln!(text, "  not taken, no known format: {}", inert(&path.to_string_lossy()));
     }
-    let _infallible = writeln!(
-        text,
-        "nothing is deleted by it: decide how long raw logs stay (the lines that say DECIDE), then ask\n  logfade -c {0} check\n  logfade -c {0} plan",
-        path.display()
-    );
+    let next = match raw {
+        None => "nothing is deleted by it: decide how long raw logs stay (the lines that say DECIDE), then ask".to_owned(),
+        Some(until) => format!("raw records stay {until}; the first `logfade expire` deletes nothing and shows what the next one would; ask"),
+    };
+    let _infallible = writeln!(text, "{next}\n  logfade -c {0} check\n  logfade -c {0} plan", path.display());
     text
 }

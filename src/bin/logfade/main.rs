@@ -55,7 +55,7 @@ fn main() -> std::process::ExitCode {
         Some(Command::Register(ref typed)) => register::run(&args, typed),
         Some(Command::Run(ref typed)) => run::run(&args, typed),
         Some(Command::Subject(ref typed)) => subject::run(&args, typed),
-        Some(Command::Man) => show::man(),
+        Some(Command::Man { ref dir }) => show::man(dir.as_deref()),
         Some(Command::Completions { shell }) => show::completions(shell),
         None => show::start(&Args::command()),
     };

@@ -243,7 +243,11 @@ pub(crate) fn sane(text: &str) -> String {
 }
 
 /// `logfade man`
-pub(crate) fn man() -> Outcome {
+pub(crate) fn man(dir: Option<&Path>) -> Outcome {
+    if let Some(dir) = dir {
+        let failed = |error: std::io::Error| Complaint::usage(format!("cannot write manual pages into {}: {error}", dir.display()), "name a directory that is there");
+        return clap_mangen::generate_to(Args::command(), dir).map(|()| Exit::Done).map_err(failed);
+    }
     let mut page = Vec::new();
     clap_mangen::Man::new(Args::command()).render(&mut page).map_err(complain::output)?;
     say(&String::from_utf8_lossy(&page))
@@ -260,6 +264,10 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Outcome {
 pub(crate) fn start(command: &clap::Command) -> Outcome {
     let version = command.get_version().unwrap_or_default();
     say(&format!(
-        "logfade {version} takes web-server access logs from raw to gone.\n\nTry it on a log of yours; nothing is changed:\n  logfade explain /var/log/nginx/access.log\n\nClean it:\n  logfade pipe < /var/log/nginx/access.log > clean.log\n\n`logfade --help` lists the commands.\n"
+        "logfade {version} takes web-server access logs from raw to gone.\n\n\
+         What would become of a log of yours, field by field; nothing is changed:\n  logfade explain /var/log/nginx/access.log\n\n\
+         Clean it:\n  logfade pipe < /var/log/nginx/access.log > clean.log\n\n\
+         Keep all logs of this machine clean, and delete the raw ones in time; a configuration to start from, and what it lacks:\n  logfade init\n  logfade check\n\n\
+         `logfade --help` lists the commands.\n"
     ))
 }
