@@ -17,7 +17,7 @@ figure{margin:1rem 0}figcaption{color:var(--dim);font-size:.9em;max-width:50rem}
 [fill=\"#1B1B1B\"]{fill:var(--ink)}[stroke=\"#1B1B1B\"]{stroke:var(--ink)}[stroke=\"#BBBBBB\"]{stroke:var(--line)}[fill=\"#2B6CB0\"]{fill:var(--kept)}[fill=\"#B9CFE6\"]{fill:var(--ahead)}[fill=\"#A61B1B\"]{fill:var(--bad)}[fill=\"#94610F\"]{fill:var(--odd)}[stroke=\"#A61B1B\"]{stroke:var(--bad)}\
 svg.key{display:inline-block;min-width:0;width:.8em;height:.8em;margin:0 .35em 0 0}\
 @media (max-width:40rem){.glance{grid-template-columns:repeat(2,1fr)}dl:not(.glance){grid-template-columns:1fr}dl:not(.glance) dd{margin-bottom:.5rem}h2{margin-top:2rem}}\
-@media print{@page{margin:15mm}body{font-size:9.5pt;margin:0;padding:0;max-width:none}.wide{overflow:visible}svg{min-width:0}h2,h3,caption,figcaption{break-after:avoid}tr,dl,figure,.alarm{break-inside:avoid}th,td{padding:.2rem .4rem}.glance div,svg,.key{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+@media print{@page{margin:15mm}body{font-size:9.5pt;margin:0;padding:0;max-width:none}.wide{overflow:visible}svg{min-width:0}h2,h3,caption,figcaption{break-after:avoid}tr,dl,figure,.alarm,.few{break-inside:avoid}th,td{padding:.2rem .4rem}.glance div,svg,.key{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 /// A whole page: nothing is loaded from elsewhere, no script runs. `mark` says which program made which page.
 pub(super) fn whole(title: &str, mark: &str, body: &Markup) -> String {

@@ -142,8 +142,21 @@ pub struct KeysStatus {
     pub restored: Vec<String>,
     /// What that means.
     pub meaning: String,
+    /// Keys of sealed files.
+    pub seals: SealsStatus,
     /// Why the keys could not be looked at.
     pub error: Option<String>,
+}
+
+/// How many keys of sealed files there are; what is sealed with a destroyed one can be read nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SealsStatus {
+    /// Keys that are there.
+    pub alive: u64,
+    /// Keys that were destroyed.
+    pub destroyed: u64,
+    /// Destroyed keys that somebody put back.
+    pub restored: u64,
 }
 
 impl KeysStatus {
@@ -298,7 +311,7 @@ impl Status {
 fn is_listed(class: &Class, form: &Form) -> bool {
     match (&form.keep, &form.output) {
         (Keep::Raw, _) => form.name == class.raw.name && !form.seal,
-        (Keep::Clean(_) | Keep::Aggregate { .. }, Some(Output::Directory(_))) => !form.seal,
+        (Keep::Clean(_) | Keep::Aggregate { .. }, Some(Output::Directory(_))) => true,
         (Keep::Clean(_) | Keep::Aggregate { .. }, _) => false,
     }
 }

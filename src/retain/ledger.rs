@@ -130,7 +130,7 @@ pub struct Scrubbed {
     pub content: Option<Keyed>,
     /// Name of the format; none if there was no line to tell.
     pub format: Option<String>,
-    /// The lines of the raw file.
+    /// The lines of the raw file, in the form that leaves out fewest.
     pub tally: Counts,
     /// Why lines were rejected, as far as it was told.
     #[serde(default, skip_serializing_if = "Reasons::is_empty")]

@@ -2,14 +2,14 @@
 
 use super::expire::look;
 use super::risk::sample;
-use crate::report::status::{K, KeysStatus, LedgerStatus, MOST, Sample, Sources, Status, Volumes};
+use crate::report::status::{K, KeysStatus, LedgerStatus, MOST, Sample, SealsStatus, Sources, Status, Volumes};
 use crate::retain::evidence::Evidence;
 use crate::retain::plan::{Plan, Reason};
 use crate::retain::{Config, Keep};
 use crate::scrub::Output as Layout;
 use crate::store::keys::{KeyState, KeyStore};
 use crate::store::ledger::Reader;
-use crate::store::seal::Keychain;
+use crate::store::seal::{Keychain, SealState};
 use crate::store::{Cause, StoreError};
 use jiff::Timestamp;
 use std::cmp::Reverse;
@@ -74,6 +74,17 @@ fn samples(config: &Config, plan: &Plan, (keys, failures): (&Keychain, &mut Vec<
 }
 
 fn keys(config: &Config, state: &Path) -> KeysStatus {
+    match Keychain::of(state).list() {
+        Ok(keys) => {
+            let of = |wanted: SealState| keys.iter().filter(|key| key.state == wanted).count() as u64;
+            let seals = SealsStatus { alive: of(SealState::Held), destroyed: of(SealState::Destroyed), restored: of(SealState::Restored) };
+            KeysStatus { seals, ..pseudonyms(config, state) }
+        }
+        Err(error) => KeysStatus { error: Some(error.to_string()), ..pseudonyms(config, state) },
+    }
+}
+
+fn pseudonyms(config: &Config, state: &Path) -> KeysStatus {
     if !KeyStore::is_there(state) {
         return KeysStatus { meaning: KeysStatus::meaning(None), ..KeysStatus::default() };
     }
@@ -88,6 +99,6 @@ fn keys(config: &Config, state: &Path) -> KeysStatus {
         destroyed: of(KeyState::Destroyed),
         restored: of(KeyState::Restored),
         meaning: KeysStatus::meaning(Some(inventory.mode)),
-        error: None,
+        ..KeysStatus::default()
     }
 }

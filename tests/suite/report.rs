@@ -173,7 +173,7 @@ fn a_ledger_that_does_not_hold_is_reported_and_trusted_in_nothing() {
 #[test]
 fn a_form_that_is_not_looked_into_has_no_figures() {
     let dir = Dir::new();
-    let config = CONFIG.replace("DIR", dir.path().to_str().unwrap()).replace("default\"\nuntil  = \"forever\"\noutput", "default\"\nuntil  = \"forever\"\nseal = true\noutput");
+    let config = CONFIG.replace("DIR/clean", "http://127.0.0.1:9/").replace("DIR", dir.path().to_str().unwrap());
     let config = dir.file("logfade.toml", config.as_bytes());
     let json = logfade(&["-c", &config, "--state", &dir.arg("state"), "--json", "report"]).run(b"").expect_code(0).json();
     let forms = json["classes"][0]["forms"].as_array().unwrap();
@@ -208,4 +208,31 @@ fn fleet_keys_are_told_apart() {
     let (json, _) = both(&dir, &base, 0);
     assert_eq!(json["keys"]["mode"], "fleet");
     assert!(json["keys"]["meaning"].as_str().unwrap().contains("a copy of the seed kept anywhere can recompute every later key"));
+}
+
+#[test]
+fn what_a_where_leaves_out_of_one_sealed_form_is_not_excluded_from_the_log() {
+    let dir = Dir::new();
+    let root = dir.path().display();
+    dir.file(
+        "logfade.toml",
+        format!(
+            "[[class]]\nname = \"site\"\nraw = [\"{root}/access.log*\"]\nformat = \"combined\"\n[[class.keep]]\nform = \"raw\"\nuntil = \"1 month\"\n\
+             [[class.keep]]\nform = \"security\"\nuntil = \"40 years\"\noutput = \"{root}/security\"\nwhere = {{ status = [\"4xx\"] }}\nseal = true\n\
+             [[class.keep]]\nform = \"default\"\nuntil = \"40 years\"\noutput = \"{root}/clean\"\n"
+        )
+        .as_bytes(),
+    );
+    let line = |status: u32| format!("203.0.113.7 - - [05/Jan/2026:10:00:00 +0000] \"GET / HTTP/1.1\" {status} 512 \"-\" \"curl/8.0\"\n");
+    log(&dir, "access.log.1", &format!("{}{}{}torn\n", line(200), line(404), line(304)), DAY);
+    let base: Vec<String> = ["-c", &dir.arg("logfade.toml"), "--state", &dir.arg("state")].map(str::to_owned).into();
+    call(&base, &["expire", "--yes"]).expect_code(0);
+    let (json, _) = both(&dir, &base, 0);
+    let sealed = &json["classes"][0]["forms"][1];
+    assert_eq!((sealed["files"].as_u64(), sealed["state"].as_str()), (Some(1), Some("within its window")), "a sealed form is looked into");
+    assert_eq!(json["keys"]["seals"], serde_json::json!({"alive": 1, "destroyed": 0, "restored": 0}));
+    assert!(call(&base, &["report"]).stdout_text().contains("seals      1 alive, 0 destroyed"));
+    let volume = &json["classes"][0]["volume"];
+    assert_eq!(["read", "clean", "rejected", "excluded"].map(|key| volume[key].as_u64().unwrap()), [4, 3, 1, 0]);
+    assert_eq!(json["classes"][0]["reasons"], serde_json::json!({"layout": 1}));
 }

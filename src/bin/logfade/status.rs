@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use jiff::Timestamp;
 use logfade::report::inert;
 use logfade::report::questions::percent;
-use logfade::report::status::{MARK, RiskStatus, Status, html};
+use logfade::report::status::{MARK, RiskStatus, SealsStatus, Status, html};
 use logfade::run::status::status;
 use logfade::store::page;
 use std::fmt::Write as _;
@@ -114,6 +114,11 @@ fn text(status: &Status) -> String {
         (None, None) => "keys       none".to_owned(),
         (None, Some(mode)) => format!("keys       {mode}: {} alive, {} destroyed{restored}; {}", keys.alive.len(), keys.destroyed.len(), keys.meaning),
     });
+    let seals = &keys.seals;
+    if *seals != SealsStatus::default() {
+        let restored = if seals.restored == 0 { String::new() } else { format!(", {} PUT BACK AFTER THEIR END", seals.restored) };
+        line(&format!("seals      {} alive, {} destroyed{restored}", seals.alive, seals.destroyed));
+    }
     let holds = status.holds.iter().filter(|hold| hold.active).count();
     line(&format!("holds      {}", count(holds, "none")));
     line(&format!("incidents  {}", count(status.incidents.len(), "none open")));

@@ -153,14 +153,16 @@ pub(super) fn days(status: &Status) -> Markup {
     let said = "Lines that came in on each of the last 31 days: clean, rejected and excluded; and bytes that were deleted. The table below has the same figures.";
     picture(340, said, &caption, |area| {
         let (upper, lower) = area.split_vertically(220);
-        for (area, highest, is_lines) in [(&upper, most, true), (&lower, gone, false)] {
+        // Lines of the mesh stand at round numbers of the unit that the labels have.
+        let unit = 1024_f64.powf(gone.log(1024.0).floor());
+        for (area, highest, unit, is_lines) in [(&upper, most, 1.0, true), (&lower, gone / unit, unit, false)] {
             let mut chart = ChartBuilder::on(area)
                 .margin_top(12)
                 .margin_right(8)
                 .x_label_area_size(if is_lines { 6 } else { 26 })
                 .y_label_area_size(80)
                 .build_cartesian_2d(-0.5..DAYS as f64 - 0.5, 0.0..highest * 1.05)?;
-            let number = |value: &f64| if is_lines { grouped(value.round() as u64) } else { size(value.round() as u64) };
+            let number = |value: &f64| if is_lines { grouped(value.round() as u64) } else { size((value * unit).round() as u64) };
             chart
                 .configure_mesh()
                 .disable_x_mesh()
@@ -178,7 +180,7 @@ pub(super) fn days(status: &Status) -> Markup {
                 let parts = if is_lines { vec![(volume.clean, KEPT), (volume.rejected, BAD), (volume.excluded, AHEAD)] } else { vec![(volume.bytes_deleted, ODD)] };
                 let mut floor = 0.0;
                 for (part, color) in parts {
-                    let top = floor + part as f64;
+                    let top = floor + part as f64 / unit;
                     if part > 0 {
                         chart.draw_series([Rectangle::new([(place - 0.4, floor), (place + 0.4, top)], color.filled())])?;
                     }

@@ -14,6 +14,7 @@ use crate::store::seal::Keychain;
 use crate::store::segment::{Ending, discard};
 use crate::store::trail::{Trail, Whole};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, TryLockError};
@@ -157,7 +158,8 @@ fn let_go(follower: &mut Follower, at: usize, wall: Timestamp) -> Result<(), Hal
         return done(follower, at, whole.size);
     }
     let Some(log) = follower.logs.get(at) else { return Ok(()) };
-    let widest = log.state.lanes.values().max_by_key(|lane| lane.counts.read);
+    // A `where` leaves lines out of its form alone.
+    let widest = log.state.lanes.values().max_by_key(|lane| (lane.counts.read, Reverse(lane.counts.excluded)));
     let scrubbed = Scrubbed {
         class: Some(follower.plan.class.name.clone()),
         path: log.state.path.clone(),

@@ -221,7 +221,8 @@ struct Written {
 }
 
 fn made_entry<F: Files>(held: &Held<F>, class: &str, format: Option<String>, survey: &Survey, made: &[Made<F>]) -> Scrubbed {
-    let tally = made.first().map(|form| form.tally).unwrap_or_default();
+    // A `where` leaves lines out of its form alone.
+    let tally = made.iter().map(|form| form.tally).min_by_key(|tally| tally.excluded).unwrap_or_default();
     Scrubbed {
         class: Some(class.to_owned()),
         path: held.path(),

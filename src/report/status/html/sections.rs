@@ -68,7 +68,7 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
         }
         (pictures::groups(sample, &format!("{}, {}", risk.class, risk.form)))
         (wide("Groups by size", &page! {
-            table {
+            table class="few" {
                 caption {
                     "Records that share "
                     @for (at, field) in groups.by.iter().enumerate() { @if at > 0 { ", " } (words(&format!("{key}/groups/by/{at}"), field)) }
@@ -254,9 +254,10 @@ pub(super) fn keys(status: &Status) -> Markup {
     let keys = &status.keys;
     let lists = [("alive", &keys.alive), ("destroyed", &keys.destroyed), ("put back after their end", &keys.restored)];
     page! {
-        h2 { "Keys of pseudonyms" }
-        p { (words("/keys/meaning", &keys.meaning)) "." }
+        h2 { "Keys" }
         @if let Some(error) = &keys.error { p class="alarm" { span class="bad" { (words("/keys/error", error)) } } }
+        h3 { "Of pseudonyms" }
+        p { (words("/keys/meaning", &keys.meaning)) "." }
         dl {
             @if let Some(mode) = keys.mode { dt { "mode" } dd { (words("/keys/mode", mode)) } }
             @for (title, periods) in lists {
@@ -270,6 +271,15 @@ pub(super) fn keys(status: &Status) -> Markup {
                         (_, _) => { (listed) },
                     }
                 }
+            }
+        }
+        @let seals = [("alive", keys.seals.alive), ("destroyed", keys.seals.destroyed), ("restored", keys.seals.restored)];
+        h3 { "Of sealed files" }
+        p { "What is sealed with a destroyed key can be read nowhere, in no backup either." }
+        dl {
+            @for (name, count) in seals {
+                dt { (if name == "restored" { "put back after their end" } else { name }) }
+                dd class=[(name == "restored" && count > 0).then_some("bad")] { (number(&format!("/keys/seals/{name}"), count)) }
             }
         }
     }
