@@ -74,4 +74,47 @@ fn without_logs_there_is_an_example_to_fill_in() {
     let config = dir.file("logfade.toml", text.as_bytes());
     logfade(&["-c", &config, "check"]).run(b"").expect_code(0);
     logfade(&["init", "-o", &dir.arg("x.toml"), &dir.arg("missing")]).run(b"").expect_code(3);
+    assert!(!dir.at("x.toml").exists(), "no configuration of what happens to be readable");
+}
+
+#[test]
+fn a_deadline_may_be_decided_at_once() {
+    let dir = place();
+    let (config, state) = (dir.arg("logfade.toml"), dir.arg("state"));
+    let init = |span: &str| logfade(&["--state", &state, "init", "--raw", span, "-o", &config, &dir.arg("nginx")]).run(b"");
+    for fault in ["soon", "", "6 months\"\nstate = \"/x"] {
+        assert!(init(fault).expect_code(2).stderr_text().contains("6 months"), "a remedy");
+        assert!(!dir.at("logfade.toml").exists());
+    }
+    assert!(init("7 days").expect_code(0).stdout_text().contains("raw records stay 7 days"));
+    logfade(&["-c", &config, "--state", &state, "check"]).run(b"").expect_code(0);
+    let plan = logfade(&["-c", &config, "--state", &state, "--json", "plan", "--now", "2026-01-20T00:00:00Z"]).run(b"").json();
+    let due = plan["files"].as_array().unwrap().iter().filter(|file| file["reason"] == "expired").count();
+    assert_eq!(due, 3, "{plan}");
+}
+
+#[test]
+fn a_file_of_comments_gives_way_and_nothing_else() {
+    let dir = place();
+    let (config, logs) = (dir.arg("logfade.toml"), dir.arg("nginx"));
+    let init = || logfade(&["--state", &dir.arg("state"), "init", "-o", &config, &logs]).run(b"");
+    for (kept, code) in [("# a\n\n  # b\nstate = \"/x\"\n", 2), ("\u{feff}# a\n", 2), ("# a\n\n  # b\n", 0), ("", 0)] {
+        dir.file("logfade.toml", kept.as_bytes());
+        init().expect_code(code);
+        let after = String::from_utf8(dir.read("logfade.toml")).unwrap();
+        assert_eq!(after.contains("[[class]]"), code == 0, "{kept:?}: {after}");
+        assert!(code == 0 || after == kept);
+    }
+    // Comments that somebody else's file has are reached by no link.
+    dir.file("other", b"# mine\n");
+    std::fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink(dir.at("other"), &config).unwrap();
+    init().expect_code(2);
+    assert_eq!(dir.read("other"), b"# mine\n");
+    // One that is too long to be looked through is kept.
+    std::fs::remove_file(&config).unwrap();
+    dir.file("logfade.toml", "# more\n".repeat(10_000).as_bytes());
+    init().expect_code(2);
+    let leftovers: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+    assert!(leftovers.is_empty(), "{leftovers:?}");
 }

@@ -69,8 +69,26 @@ pub(crate) fn exit_of(error: &StoreError) -> Exit {
 
 impl From<StoreError> for Complaint {
     fn from(error: StoreError) -> Self {
-        Self { exit: exit_of(&error), text: Text::Plain(error.to_string()) }
+        let text = match &error.cause {
+            Cause::Io(cause) => remedy(cause).map(|remedy| format!("{error}\n{remedy}")),
+            Cause::Damaged(_) | Cause::Broken(_) | Cause::Refused { .. } => None,
+        };
+        Self { exit: exit_of(&error), text: Text::Plain(text.unwrap_or_else(|| error.to_string())) }
     }
+}
+
+/// What helps against the refusals of an operating system that people meet.
+const REMEDIES: [(io::ErrorKind, &str); 6] = [
+    (io::ErrorKind::NotFound, "check the name; one without a / in front begins at the current directory"),
+    (io::ErrorKind::PermissionDenied, "run it as somebody who may: logs of Debian are for the group adm, the state directory is for its owner alone"),
+    (io::ErrorKind::IsADirectory, "name a file in it"),
+    (io::ErrorKind::NotADirectory, "a part of this path is a file: check the name"),
+    (io::ErrorKind::StorageFull, "make room, and run it again"),
+    (io::ErrorKind::ReadOnlyFilesystem, "under systemd, name the directory in ReadWritePaths of the unit"),
+];
+
+fn remedy(error: &io::Error) -> Option<&'static str> {
+    REMEDIES.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, remedy)| *remedy)
 }
 
 /// Standard output failed.

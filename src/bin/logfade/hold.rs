@@ -92,9 +92,8 @@ fn said(reason: &str) -> Result<String, Complaint> {
 }
 
 fn begin(args: &Args, state: &Path, add: &Add) -> Outcome {
-    if let Some(config) = config::load(args)?
-        && config.class(&add.class).is_none()
-    {
+    let config = config::load(args)?;
+    if config.as_ref().is_some_and(|config| config.class(&add.class).is_none()) {
         return Err(Complaint::usage(format!("the configuration has no class {}", sane(&add.class)), "name one of its [[class]] entries"));
     }
     if add.from.zip(add.to).is_some_and(|(from, to)| to < from) {
@@ -107,7 +106,8 @@ fn begin(args: &Args, state: &Path, add: &Add) -> Outcome {
     let addresses = if add.ip.is_empty() { None } else { Some(keep(state, add)?) };
     let hold = Held { name: add.name.clone(), class: add.class.clone(), from: add.from, to: add.to, addresses, reason: said(&add.reason)?, until: add.until };
     chronicle.note(&Entry::Hold(hold))?;
-    tell(args, &json!({"hold": add.name}), "the hold stands\n")
+    let checked = if config.is_some() { "the hold stands\n" } else { "the hold stands; there is no configuration, so nobody knows whether a class has this name\n" };
+    tell(args, &json!({"hold": add.name}), checked)
 }
 
 /// The addresses first: an entry without them would hold nothing.

@@ -12,7 +12,7 @@ use logfade::retain::begin::{FoundLogs, begin};
 use logfade::run::init::{PLACES, look};
 use logfade::store::page;
 use serde_json::json;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,10 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
         PLACES.iter().map(|(label, place)| ((*label).to_owned(), PathBuf::from(place))).collect()
     };
     let (found, failures) = look(&places, named);
+    if named && !failures.is_empty() {
+        // A configuration of what happens to be readable would be taken for one of everything.
+        return tell(&failures);
+    }
     let state_dir = std::path::absolute(state::fixed(args)?).unwrap_or_else(|_unnamed| PathBuf::from("/var/lib/logfade"));
     let zone = TimeZone::system();
     let text = begin(&found, &state_dir.to_string_lossy(), zone.iana_name(), raw);
@@ -43,8 +47,13 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
     } else if let Some(path) = path.as_deref().filter(|_| !args.quiet) {
         say(&summary(path, &found, raw))?;
     }
+    tell(&failures)
+}
+
+/// What could not be looked at.
+fn tell(failures: &[impl Display]) -> Outcome {
     let mut stderr = std::io::stderr().lock();
-    for failure in &failures {
+    for failure in failures {
         let _nobody_to_tell = writeln!(stderr, "error: {failure}");
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Io })
@@ -68,7 +77,7 @@ fn summary(path: &Path, found: &FoundLogs, raw: Option<Until>) -> String {
     let mut text = format!("wrote {}\n", path.display());
     for class in &found.classes {
         // Writing to a string does not fail.
-        let _infallible = writeln!(text, "  class {}: {} ({} files)", class.name, inert(&class.globs.join(", ")), class.files);
+        let _infallible = writeln!(text, "  class {}: {} ({} file{})", class.name, inert(&class.globs.join(", ")), class.files, if class.files == 1 { "" } else { "s" });
     }
     if found.classes.is_empty() {
         text.push_str("no log was found where servers write them: name directories with `logfade init DIR…`, or fill in the example\n");
