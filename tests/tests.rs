@@ -52,6 +52,7 @@ mod suite {
     mod policy;
     mod races;
     mod readme;
+    mod recipes;
     pub mod reference;
     mod register;
     mod report;

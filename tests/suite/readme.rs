@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{Dir, binary};
+use super::support::{Dir, binary, logfade, pipe};
 
 const MARK: &str = "<!-- test -->";
 
@@ -70,4 +70,39 @@ fn every_marked_block_runs() {
 fn only_marked_blocks_are_taken() {
     let text = "a\n<!-- test -->\n```sh\none\ntwo\n```\n```sh\nno\n```\n<!-- test -->\nwords\n```sh\nno\n```\n<!-- test -->\n\n```sh\nthree\n```\n";
     assert_eq!(blocks(text), [(4, "one\ntwo\n".to_owned()), (18, "three\n".to_owned())]);
+}
+
+/// The text blocks that stand behind a line of their own.
+fn shown(readme: &str, title: &str) -> String {
+    let rest = readme.split_once(&format!("\n{title}\n\n```text\n")).unwrap_or_else(|| panic!("the README has {title}")).1;
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_picture_is_what_the_program_does() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let outcome = pipe(&[], shown(&readme, "Before:").as_bytes());
+    assert_eq!(outcome.expect_code(0).stdout_text(), shown(&readme, "After:"));
+}
+
+#[test]
+fn every_link_within_leads_somewhere_and_every_format_is_named() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let anchor = |title: &str| -> String {
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    let titles: Vec<String> = readme.lines().filter_map(|line| line.strip_prefix("## ").or_else(|| line.strip_prefix("### "))).map(anchor).collect();
+    let links: Vec<&str> = readme.match_indices("](#").map(|(at, _)| readme[at + 3..].split(')').next().unwrap()).collect();
+    assert!(links.len() > 20);
+    for link in links {
+        assert!(titles.iter().any(|title| title == link), "#{link}");
+    }
+    let formats = logfade(&["--json", "formats"]).run(b"").json();
+    let formats = formats.as_array().unwrap();
+    assert!(formats.len() > 40);
+    for format in formats {
+        let name = format["name"].as_str().unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
 }
