@@ -64,6 +64,7 @@ mod suite {
     mod seal;
     mod servers;
     mod stall;
+    mod seek;
     mod subject;
     pub mod support;
     mod vectors;

@@ -4,6 +4,7 @@
 //! it away. Rename never replaces a file that was not handed over as ours.
 
 use super::ledger_key::{Hasher, LedgerKey};
+use super::seek::SeekTable;
 use super::sink::{Encoder, Frame};
 use super::{Cause, StoreError, sync_directory};
 use crate::retain::ledger::Keyed;
@@ -48,6 +49,7 @@ pub struct Draft {
     key: LedgerKey,
     hasher: Hasher,
     bytes: u64,
+    seek: SeekTable,
 }
 
 impl Draft {
@@ -67,7 +69,7 @@ impl Draft {
                     let file = File::from(fd);
                     // Another run may have taken it for a left-over before it was locked.
                     if file.try_lock().is_ok() && is_at(&dir, &hidden, &file) {
-                        return Ok(Self { dir, file, hidden, name, path: path.to_owned(), hasher: key.hasher(), key: key.clone(), bytes: 0 });
+                        return Ok(Self { dir, file, hidden, name, path: path.to_owned(), hasher: key.hasher(), key: key.clone(), bytes: 0, seek: SeekTable::default() });
                     }
                 }
                 Err(Errno::EXIST) => match sweep_one(&dir, &hidden) {
@@ -83,6 +85,7 @@ impl Draft {
 
     /// Appends an encoded frame.
     pub fn write_frame(&mut self, frame: &Frame) -> Result<(), StoreError> {
+        frame.note(&mut self.seek);
         self.put(frame.as_bytes())
     }
 
@@ -93,11 +96,13 @@ impl Draft {
         Ok(())
     }
 
-    /// Syncs it, gives it its name and syncs the directory. A file without a line is one empty frame.
+    /// Ends it with a seek table, syncs it, gives it its name and syncs the directory. A file without a line is one empty frame.
     pub fn finish(mut self, ground: Ground) -> Result<Finished, StoreError> {
         if self.bytes == 0 {
             self.put(&Encoder::empty()?)?;
         }
+        let table = std::mem::take(&mut self.seek).finish();
+        self.put(&table)?;
         self.file.sync_all().map_err(StoreError::io("sync", &self.path))?;
         let finished = Finished { digest: self.hasher.clone().finish(), bytes: self.bytes };
         let refused = |why, remedy| Err(StoreError { verb: "write", path: self.path.clone(), cause: Cause::Refused { why, remedy } });

@@ -21,6 +21,7 @@ pub mod places;
 pub mod readback;
 pub mod rights;
 pub mod seal;
+mod seek;
 pub mod segment;
 mod shelf;
 pub mod sink;

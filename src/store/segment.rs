@@ -2,6 +2,7 @@
 
 use super::files::disk::Disk;
 use super::files::{Files, Owner};
+use super::seek::SeekTable;
 use super::shelf::{self, Access, Halt, Refusal, Shelf};
 use super::sink::{Compress, Encoder, FRAME, Frame};
 use super::{Cause, Store, StoreError, sync_directory};
@@ -174,7 +175,7 @@ fn compress(shelf: &Shelf<Disk>, ending: &Ending<'_>, draft: &shelf::Draft<Disk>
     let failed = || StoreError::io("read", ending.part);
     let content = Meter::new(&shelf.key);
     let mut encoder = Encoder::new(Compress::Zstd(ending.level))?;
-    let mut frame = Frame::default();
+    let (mut frame, mut seek) = (Frame::default(), SeekTable::default());
     let (mut held, mut lines, mut empty) = (Vec::new(), 0, true);
     if ending.length > 0 {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -184,6 +185,7 @@ fn compress(shelf: &Shelf<Disk>, ending: &Ending<'_>, draft: &shelf::Draft<Disk>
             lines += 1;
             if held.len() >= FRAME {
                 encoder.encode_plain(&held, &mut frame)?;
+                frame.note(&mut seek);
                 content.take(&held);
                 shelf.write(draft, frame.as_bytes())?;
                 held.clear();
@@ -193,11 +195,13 @@ fn compress(shelf: &Shelf<Disk>, ending: &Ending<'_>, draft: &shelf::Draft<Disk>
     }
     if !held.is_empty() {
         encoder.encode_plain(&held, &mut frame)?;
+        frame.note(&mut seek);
         content.take(&held);
         shelf.write(draft, frame.as_bytes())?;
     } else if empty {
         shelf.write(draft, &Encoder::empty()?)?;
     }
+    shelf.end(draft, seek)?;
     let (content, bytes) = content.sum();
     if bytes != ending.length {
         return Err(Halt::Refused { why: Refusal::Changed, path: ending.part.to_owned() });

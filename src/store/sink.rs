@@ -4,6 +4,7 @@ mod stall;
 
 use super::confirm::Confirm;
 use super::seal::{Appendix, Keychain, MAGIC};
+use super::seek::SeekTable;
 use super::source::Codec;
 use super::{Cause, StoreError, sync_directory};
 use crate::scrub::{Clean, Quarantined};
@@ -41,12 +42,21 @@ pub struct Encoder {
 #[derive(Debug, Default)]
 pub struct Frame {
     bytes: Vec<u8>,
+    /// Bytes of the lines.
+    decoded: usize,
 }
 
 impl Frame {
     /// Encoded bytes, for what writes them.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Tells a table of it; a frame without a line is none.
+    pub(super) fn note(&self, table: &mut SeekTable) {
+        if self.decoded > 0 {
+            table.note(self.bytes.len(), self.decoded);
+        }
     }
 }
 
@@ -80,6 +90,7 @@ impl Encoder {
     /// The same for clean lines that stood in a file of ours.
     pub(super) fn encode_plain(&mut self, bytes: &[u8], frame: &mut Frame) -> Result<(), StoreError> {
         frame.bytes.clear();
+        frame.decoded = bytes.len();
         if bytes.is_empty() {
             return Ok(());
         }

@@ -149,6 +149,11 @@ fn frames_stand_alone_and_do_not_depend_on_threads() {
     while !rest.is_empty() {
         let size = zstd::zstd_safe::find_frame_compressed_size(rest).unwrap();
         let frame = zstd::decode_all(&rest[..size]).unwrap();
+        if size == rest.len() {
+            // The seek table, which says nothing of the content.
+            assert!(frame.is_empty());
+            break;
+        }
         assert!(frame.ends_with(b"\n"), "a frame holds whole lines");
         whole.extend(frame);
         (rest, frames) = (&rest[size..], frames + 1);

@@ -10,6 +10,7 @@ use crate::retain::ledger::{Deletion, Entry, Keyed, Split};
 use crate::scrub::Settings;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
+use crate::store::seek::SeekTable;
 use crate::store::source::{BLOCK, Block, Filled};
 use jiff::Timestamp;
 use std::io::Write;
@@ -117,11 +118,12 @@ impl<F: Files> Shelf<F> {
         let content = Meter::new(&self.key);
         let mut stamps = Stamps::new(cut.settings, held.look.modified);
         let (mut expired, mut kept, mut span) = (0, 0, None);
-        let mut block = Vec::new();
-        let flush = |block: &mut Vec<u8>| {
+        let (mut block, mut seek) = (Vec::new(), SeekTable::default());
+        let mut flush = |block: &mut Vec<u8>| {
             let failed = crate::store::StoreError::io("compress", &path);
             let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(crate::store::StoreError::io("compress", &path))?;
             let encoded = encoder.include_checksum(true).and_then(|()| encoder.write_all(block)).and_then(|()| encoder.finish()).map_err(failed)?;
+            seek.note(encoded.len(), block.len());
             content.take(block);
             block.clear();
             self.write(&draft, &encoded)
@@ -152,6 +154,7 @@ impl<F: Files> Shelf<F> {
         }
         let access = cut.access.unwrap_or(Access { mode: held.look.owner.mode, user: Some(held.look.owner.user), group: Some(held.look.owner.group) });
         let content = content.sum().0;
+        self.end(&draft, seek)?;
         let seal = self.close_seal(&draft)?;
         let digest = if seal.is_some() { self.key.digest(&[content.0.as_slice(), label(seal).as_bytes()].concat()) } else { content };
         let published = self.publish(draft, &name(&held.name, (span.map(|span| span.0), span.map(|span| span.1)), digest, seal.is_some()), access, journal.known())?;

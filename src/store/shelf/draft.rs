@@ -8,6 +8,7 @@ use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::{Files, Owner, Reader};
 use crate::store::seal::{Envelope, Keychain, SealId, Unsealed, seals_of};
+use crate::store::seek::SeekTable;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +88,12 @@ impl<F: Files> Shelf<F> {
         wrap.plain.take(bytes);
         let frame = wrap.envelope(&self.seals)?.wrap(bytes).map_err(failed("seal", &draft.folder.path))?;
         self.put(draft, frame)
+    }
+
+    /// Appends the table of its frames.
+    pub(in crate::store) fn end(&self, draft: &Draft<F>, seek: SeekTable) -> Result<(), Halt> {
+        let table = seek.finish();
+        if table.is_empty() { Ok(()) } else { self.write(draft, &table) }
     }
 
     /// Ends what is written only encrypted, and says under which key; behind it, nothing is appended.

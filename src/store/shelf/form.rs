@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::Files;
 use crate::store::seal::SealId;
+use crate::store::seek::SeekTable;
 use crate::store::sink::{Compress, Encoder, FRAME, Frame};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -172,10 +173,11 @@ impl<F: Files> Shelf<F> {
         let mut scrubber = Scrubber::new(&order.settings);
         let mut sieve = Sieve::new(order.select.as_ref(), &order.settings);
         let mut encoder = Encoder::new(Compress::Zstd(order.level))?;
-        let content = Meter::new(&self.key);
+        let (content, mut seek) = (Meter::new(&self.key), SeekTable::default());
         let (mut clean, mut rejected, mut tally, mut frame) = (Clean::default(), Quarantined::default(), Tally::default(), Frame::default());
         let mut flush = |clean: &mut Clean| {
             encoder.encode(clean, &mut frame)?;
+            frame.note(&mut seek);
             content.take(clean.as_bytes());
             clean.clear();
             self.write(draft, frame.as_bytes())
@@ -209,6 +211,7 @@ impl<F: Files> Shelf<F> {
         if !clean.as_bytes().is_empty() {
             flush(&mut clean)?;
         }
+        self.end(draft, seek)?;
         Ok(Written { digests, tally, expected: Expected { content: content.sum().0, lines: tally.written } })
     }
 }
