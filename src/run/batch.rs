@@ -53,8 +53,42 @@ pub struct Watch {
     pub rejected: Arc<AtomicU64>,
     /// Files done.
     pub files: Arc<AtomicU64>,
+    /// Files that are being read.
+    pub begun: Arc<Mutex<Vec<Progress>>>,
     /// Ends it between two reads; what is begun is taken back.
     pub stop: Stop,
+}
+
+/// How far a file is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// As it was named or found.
+    pub path: PathBuf,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Raw bytes read, as they lie on the disk.
+    pub bytes: Arc<AtomicU64>,
+    /// Lines read.
+    pub lines: Arc<AtomicU64>,
+    /// Lines rejected.
+    pub rejected: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// The files that are being read just now, in the order in which they were begun.
+    pub fn begun(&self) -> Vec<Progress> {
+        lock(&self.begun).clone()
+    }
+
+    fn begin(&self, path: &Path, size: u64) -> Progress {
+        let progress = Progress { path: path.to_owned(), size, bytes: Arc::default(), lines: Arc::default(), rejected: Arc::default() };
+        lock(&self.begun).push(progress.clone());
+        progress
+    }
+
+    fn end(&self, progress: &Progress) {
+        lock(&self.begun).retain(|begun| !Arc::ptr_eq(&begun.bytes, &progress.bytes));
+    }
 }
 
 /// What became of a file.
@@ -134,7 +168,8 @@ pub fn batch(mut job: BatchJob, found: Vec<Found>, watch: &Watch, tell: &(dyn Fn
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job.pipe.threads).thread_name(|number| format!("scrub-{number}")).build();
     let pool = pool.map_err(|error| StoreError { verb: "start threads for", path: job.out.clone(), cause: Cause::Io(io::Error::other(error)) })?;
-    let reading = Reading { key: key.clone(), stop: watch.stop.clone(), meter: Arc::clone(&watch.bytes), max_line: job.pipe.max_line, seals: Keychain::of(&state) };
+    let reading =
+        Reading { key: key.clone(), stop: watch.stop.clone(), meters: [Arc::clone(&watch.bytes), Arc::default()], max_line: job.pipe.max_line, seals: Keychain::of(&state) };
     let quarantine = Mutex::new(job.pipe.quarantine.take());
     let BatchJob { pipe, rules, jobs, dry_run, out, clock, .. } = job;
     let shop = Shop { pipe, rules, dry_run, out, clock, key, ledger, catalog: Mutex::new(catalog), quarantine, encoders: Mutex::default(), reading, watch: watch.clone(), pool };
@@ -204,7 +239,9 @@ fn row(shop: &Shop, found: Found) -> FileReport {
                 }
                 Ok(catalog::Fate::Write(..)) if shop.dry_run => (shown.clone(), Some(before), (Status::Planned, PipeReport::default())),
                 Ok(catalog::Fate::Write(ground, outgrown)) => {
-                    let (report, done) = shop.file(source, &before, ground);
+                    let progress = shop.watch.begin(shown, source.metadata().map_or(0, |meta| meta.len()));
+                    let (report, done) = shop.file((source, &progress), &before, ground);
+                    shop.watch.end(&progress);
                     let done = match done.and_then(|()| outgrown.map_or(Ok(()), |outgrown| shop.outgrow(outgrown))) {
                         Ok(()) => (Status::Done, report),
                         // What a decoder makes of an end in the middle is no damage.

@@ -30,8 +30,8 @@ pub struct Reading {
     pub key: LedgerKey,
     /// Ends the reading.
     pub stop: Stop,
-    /// Bytes read so far, as they lie on the disk.
-    pub meter: Arc<AtomicU64>,
+    /// Bytes read so far, as they lie on the disk: of the run and of the file.
+    pub meters: [Arc<AtomicU64>; 2],
     /// The longest line, in bytes; what a longer one has behind that is dropped here, and rejected later.
     pub max_line: usize,
     /// For what is sealed.
@@ -56,6 +56,13 @@ fn open(path: &Path) -> Result<File, StoreError> {
     rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| StoreError::io("open", path)(errno.into()))
 }
 
+/// How a file is packed, by its magic bytes.
+fn codec(file: &File, path: &Path) -> Result<Codec, StoreError> {
+    let mut head = [0; 32];
+    let known = file.read_at(&mut head, 0).map_err(StoreError::io("read", path))?;
+    Ok(Codec::of_file(head.get(..known).unwrap_or_default()))
+}
+
 /// Which file stands under a name.
 pub fn look(path: &Path) -> Result<Identity, StoreError> {
     identity(&open(path)?, path)
@@ -65,7 +72,7 @@ pub fn look(path: &Path) -> Result<Identity, StoreError> {
 pub fn digest(path: &Path, reading: &Reading, front: u64) -> Result<(Identity, Keyed, Option<Keyed>), StoreError> {
     let file = open(path)?;
     let identity = identity(&file, path)?;
-    let mut tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), reading: None, stop: reading.stop.clone() };
+    let mut tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), meters: None, stop: reading.stop.clone() };
     let mut buffer = vec![0; CHUNK];
     let mut at = 0;
     let mut prefix = None;
@@ -82,12 +89,38 @@ pub fn digest(path: &Path, reading: &Reading, front: u64) -> Result<(Identity, K
     }
 }
 
+/// The digest of the first bytes that a packed file decodes to, and whether there are no more; none of a plain file, and of one that has less.
+pub fn decoded_front(path: &Path, reading: &Reading, front: u64) -> Result<Option<(Keyed, bool)>, StoreError> {
+    let file = open(path)?;
+    let left = identity(&file, path)?.size;
+    let codec = codec(&file, path)?;
+    if codec == Codec::Plain {
+        return Ok(None);
+    }
+    let tap = Tap { file, left, hasher: reading.key.hasher(), meters: None, stop: reading.stop.clone() };
+    let mut reader = decoder(codec, tap, &reading.seals).map_err(|error| fault(codec, path, error))?;
+    let (mut hasher, mut buffer, mut rest) = (reading.key.hasher(), vec![0; CHUNK], front);
+    while rest > 0 {
+        let room = usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK);
+        let room = buffer.get_mut(..room).unwrap_or_default();
+        match reader.read(room).map_err(|error| fault(codec, path, error))? {
+            0 => return Ok(None),
+            count => {
+                hasher.update(room.get(..count).unwrap_or_default());
+                rest -= count as u64;
+            }
+        }
+    }
+    let more = reader.read(buffer.get_mut(..1).unwrap_or_default()).map_err(|error| fault(codec, path, error))?;
+    Ok(Some((hasher.finish(), more == 0)))
+}
+
 /// The undecoded bytes of a file, as many as it had when it was opened.
 struct Tap {
     file: File,
     left: u64,
     hasher: Hasher,
-    reading: Option<Arc<AtomicU64>>,
+    meters: Option<[Arc<AtomicU64>; 2]>,
     stop: Stop,
 }
 
@@ -109,7 +142,7 @@ impl Read for Tap {
         }
         self.hasher.update(room.get(..count).unwrap_or_default());
         self.left -= count as u64;
-        if let Some(meter) = &self.reading {
+        for meter in self.meters.iter().flatten() {
             meter.fetch_add(count as u64, Ordering::Relaxed);
         }
         Ok(count)
@@ -142,10 +175,8 @@ impl Archive {
     pub fn open(path: &Path, reading: &Reading) -> Result<Self, StoreError> {
         let file = open(path)?;
         let identity = identity(&file, path)?;
-        let mut head = [0; 32];
-        let known = file.read_at(&mut head, 0).map_err(StoreError::io("read", path))?;
-        let codec = Codec::of_file(head.get(..known).unwrap_or_default());
-        let tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), reading: Some(Arc::clone(&reading.meter)), stop: reading.stop.clone() };
+        let codec = codec(&file, path)?;
+        let tap = Tap { file, left: identity.size, hasher: reading.key.hasher(), meters: Some(reading.meters.clone()), stop: reading.stop.clone() };
         let tap = Arc::new(Mutex::new(tap));
         let reader = decoder(codec, Shared(Arc::clone(&tap)), &reading.seals).map_err(|error| fault(codec, path, error))?;
         Ok(Self { reader, tap, codec, path: path.to_owned(), identity, max_line: reading.max_line, rest: Vec::new(), ended: false })
@@ -321,7 +352,7 @@ mod tests {
     fn an_archive_cut_anywhere_or_with_one_wrong_bit_is_never_proven_with_other_content() {
         let dir = tempfile::tempdir().unwrap();
         let content = lines(132 * 1024);
-        let reading = Reading { key: LedgerKey::existing(dir.path()).unwrap(), stop: Stop::default(), meter: Arc::default(), max_line: 1 << 20, seals: Keychain::none() };
+        let reading = Reading { key: LedgerKey::existing(dir.path()).unwrap(), stop: Stop::default(), meters: Default::default(), max_line: 1 << 20, seals: Keychain::none() };
         let (front, back) = content.split_at(content.len() / 2);
         let two = |half: &dyn Fn(&[u8]) -> Vec<u8>| [half(front), half(back)].concat();
         std::thread::scope(|scope| {

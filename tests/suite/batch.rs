@@ -383,3 +383,49 @@ fn json_and_tables_keep_their_order() {
     let clean = decoded(&other.clean("w.log.zst"));
     assert!(clean == pipe(&["--format", "w3c"], &table).stdout && !holds(&clean, b"203.0.113.9"));
 }
+
+/// On a terminal, the run and each file that is being read have a bar.
+#[test]
+fn progress_is_shown_for_every_file() {
+    let place = Place::new();
+    for name in ["first.log", "second.log.gz"] {
+        let plain = combined(4000).repeat(30);
+        place.raw(name, &if name.ends_with("gz") { gzip(&plain) } else { plain });
+    }
+    let (state, input, out) = (place.dir.arg("state"), place.dir.arg("in"), place.dir.arg("out"));
+    let command = format!("'{}' --state '{state}' batch '{input}' --out '{out}' --format combined --threads 1 --compress zstd:15", super::support::binary().display());
+    let Ok(shown) = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").stdin(std::process::Stdio::null()).output() else {
+        println!("skipped: no script");
+        return;
+    };
+    assert!(shown.status.success());
+    let text = String::from_utf8_lossy(&shown.stdout);
+    for word in ["first.log", "second.log.gz", "eta", "lines", "rejected", "/2 files"] {
+        assert!(text.contains(word), "{word} is not shown: {text}");
+    }
+}
+
+/// Rotation packs a log that was cleaned before, as `delaycompress` does: it is the same log, also where the server still wrote a line.
+#[test]
+fn a_log_that_is_packed_later_is_the_same_log() {
+    let place = Place::new();
+    let (front, whole) = (combined(40), combined(45));
+    assert!(whole.starts_with(&front));
+    for (name, later, status) in [("a.log-20260101", &front, "skipped"), ("b.log-20260101", &whole, "done")] {
+        let raw = place.raw(name, &front);
+        place.all(&[]).expect_code(0);
+        fs::remove_file(raw).unwrap();
+        place.raw(&format!("{name}.gz"), &gzip(later));
+        let again = place.all(&[]).expect_code(0).json();
+        let row = again["files"].as_array().unwrap().iter().find(|file| file["path"].as_str().unwrap().ends_with(&format!("{name}.gz"))).unwrap().clone();
+        assert_eq!(row["status"], status, "{again}");
+        assert!(decoded(&place.clean(&format!("{name}.zst"))) == pipe(&["--format", "combined"], later).stdout, "{name}: every line once");
+        let third = place.all(&[]).expect_code(0).json();
+        assert!(third["files"].as_array().unwrap().iter().all(|file| file["status"] == "skipped"), "{third}");
+    }
+    // Another log of that name is none of it.
+    fs::remove_file(place.dir.at("in/a.log-20260101.gz")).unwrap();
+    place.raw("a.log-20260101.gz", &gzip(&combined(41)[200..]));
+    place.all(&[]).expect_code(4);
+    place.verified();
+}

@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args, typed: &Batch) -> Outcome {
         None => None,
     };
     let lost = Mutex::new(None);
-    let bar = progress::Bar::new(typed.progress == Progress::Auto && !args.quiet && !args.json && typed.results.as_deref() != Some(Path::new("-")), &found, &watch);
+    let bar = progress::Bars::new(typed.progress == Progress::Auto && !args.quiet && !args.json && typed.results.as_deref() != Some(Path::new("-")), &found, &watch);
     let done = batch(job, found, &watch, &|file| {
         if let Some(rows) = &rows {
             let line = format!("{}\n", row(file));

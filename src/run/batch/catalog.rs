@@ -4,7 +4,7 @@ use super::{Shop, lock, refused};
 use crate::retain::evidence::OUTGROWN;
 use crate::retain::ledger::{Deletion, Digest, Entry, Identity, Keyed, Output, Scrubbed, Split};
 use crate::store::StoreError;
-use crate::store::archive::{digest, look};
+use crate::store::archive::{decoded_front, digest, look};
 use crate::store::draft::{Ground, digest_at, retire};
 use crate::store::ledger::Entries;
 use std::collections::HashMap;
@@ -143,6 +143,17 @@ impl Shop {
             }
         }
         let Some(owner) = owner else { return Ok(Fate::Write(Ground::Free, outgrown)) };
+        let ours = owner.outputs.iter().find(|output| output.path == *target).map(|output| output.digest);
+        // The same log, which rotation has packed since, perhaps with something appended before.
+        if owner.digest != now
+            && let Some((_, is_whole)) = decoded_front(source, &self.reading, owner.identity.size)?.filter(|(front, _)| *front == owner.digest)
+        {
+            if is_whole && owner.outputs.iter().any(|output| output.path == *target && output.policy == self.rules) && ours.is_some() && digest_at(target, &self.key)? == ours {
+                self.record(Scrubbed { path: source.to_owned(), identity, digest: now, content: Some(owner.digest), ..(*owner).clone() })?;
+                return Ok(Fate::Skip(target.to_owned(), outgrown));
+            }
+            return Ok(Fate::Write(ours.map_or(Ground::Free, Ground::Ours), outgrown));
+        }
         // The same content, or the same file with something appended.
         if owner.digest != now && (owner.path != source || front != Some(owner.digest)) {
             return Err(refused(
@@ -151,7 +162,6 @@ impl Shop {
                 "let logrotate put dates into names (dateext), or choose another --out; `logfade ledger show --path` says which source it was",
             ));
         }
-        let ours = owner.outputs.iter().find(|output| output.path == *target).map(|output| output.digest);
         Ok(Fate::Write(ours.map_or(Ground::Free, Ground::Ours), outgrown))
     }
 

@@ -1,10 +1,10 @@
 //! One file: read, dealt to the pool block by block, collected in order, written, read back, recorded.
 
 use super::super::pipe::{PipeReport, Start, start};
-use super::{Shop, lock};
+use super::{Progress, Shop, lock};
 use crate::retain::ledger::{Counts, Identity, Keyed, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, Quarantined, Scrubber, Settings, Tally};
-use crate::store::archive::Archive;
+use crate::store::archive::{Archive, Reading};
 use crate::store::draft::{Draft, Ground, withdraw};
 use crate::store::readback::{Content, read_back};
 use crate::store::sink::{Encoder, Frame};
@@ -81,25 +81,28 @@ struct Made {
 
 impl Shop {
     /// Writes and proves the clean file of a raw one; whatever goes wrong, nothing but a whole file stands under the name.
-    pub(super) fn file(&self, source: &Path, target: &Path, ground: Ground) -> (PipeReport, Result<(), StoreError>) {
+    pub(super) fn file(&self, (source, progress): (&Path, &Progress), target: &Path, ground: Ground) -> (PipeReport, Result<(), StoreError>) {
         let mut report = PipeReport::default();
-        let size = source.metadata().map_or(0, |meta| meta.len());
-        let done = self.make(source, target, &mut report).and_then(|made| self.prove(made, (source, target, ground), &mut report));
+        let size = progress.size;
+        let done = self.make((source, progress), target, &mut report).and_then(|made| self.prove(made, (source, target, ground), &mut report));
         // What was not read counts as passed.
         self.watch.bytes.fetch_add(size.saturating_sub(report.bytes_in), Ordering::Relaxed);
         (report, done)
     }
 
-    fn make(&self, source: &Path, target: &Path, report: &mut PipeReport) -> Result<Made, StoreError> {
-        let mut archive = Archive::open(source, &self.reading)?;
+    fn make(&self, (source, progress): (&Path, &Progress), target: &Path, report: &mut PipeReport) -> Result<Made, StoreError> {
+        let meters = [Arc::clone(&self.watch.bytes), Arc::clone(&progress.bytes)];
+        let mut archive = Archive::open(source, &Reading { meters, ..self.reading.clone() })?;
         let identity = archive.identity();
         let mut draft = Draft::begin(target, &self.key)?;
         let mut content = Content::default();
         let dealt = self.deal(&mut archive, &mut |parcel| {
             report.tally.add(&parcel.tally);
             content.push(&parcel.content);
-            self.watch.lines.fetch_add(parcel.tally.read, Ordering::Relaxed);
-            self.watch.rejected.fetch_add(parcel.tally.rejected, Ordering::Relaxed);
+            for (count, by) in [(&self.watch.lines, parcel.tally.read), (&progress.lines, parcel.tally.read), (&self.watch.rejected, parcel.tally.rejected)] {
+                count.fetch_add(by, Ordering::Relaxed);
+            }
+            progress.rejected.fetch_add(parcel.tally.rejected, Ordering::Relaxed);
             if let Some(error) = self.pipe.keys.as_ref().and_then(|keys| keys.failure()) {
                 return Err(error);
             }
