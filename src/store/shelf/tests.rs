@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 mod sealed;
 
+mod tables;
 const RAW: &str = "/logs/access.log.1";
 
 fn at(text: &str) -> Timestamp {
