@@ -118,6 +118,11 @@ impl Format {
         Arc::new(Self { name: "json".to_owned(), slots, shape: Shape::Json(tree) })
     }
 
+    /// Of the records that `--output json` writes, for their times alone.
+    pub fn ecs() -> Arc<Self> {
+        Self::json(&[("@timestamp".to_owned(), Field::Time)])
+    }
+
     /// The name in reports.
     pub fn name(&self) -> &str {
         &self.name

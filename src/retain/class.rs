@@ -68,6 +68,13 @@ pub struct RawGlob {
     pub matcher: GlobMatcher,
 }
 
+impl RawGlob {
+    /// Whether it reaches into directories below its own.
+    pub fn is_deep(&self) -> bool {
+        self.text.contains("**") || self.text.matches('/').count() > self.directory.components().count()
+    }
+}
+
 /// Something to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -236,6 +243,21 @@ impl Class {
             Some(span) => Some(due.max(super::deadline(record, Until::Span(span), &self.zone)?)),
             None => Some(due),
         }
+    }
+
+    /// The directory that the configuration names for a file of this path, and the way from there to the file's own: of that, no part may
+    /// be a link. None for a path that lies in none of them.
+    pub fn way<'p>(&self, path: &'p Path) -> Option<(&Path, &'p Path)> {
+        let parent = path.parent()?;
+        let raw = match &self.source {
+            Source::Raw(globs) => globs.as_slice(),
+            Source::Listen(_) => &[],
+        };
+        let raw = raw.iter().map(|glob| (glob.matcher.is_match(path), glob.directory.as_path()));
+        let forms = self.all_forms().filter_map(Form::directory).map(|directory| (false, directory));
+        let found = raw.chain(forms).filter(|(_, directory)| parent.starts_with(directory)).max_by_key(|(matches, directory)| (*matches, directory.components().count()));
+        let (_, directory) = found?;
+        Some((directory, parent.strip_prefix(directory).ok()?))
     }
 
     /// Whether a file of this path is one of its raw files.

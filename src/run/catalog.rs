@@ -7,13 +7,14 @@ use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
 use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
-use crate::scrub::{self, OnReject, Policy, Settings};
+use crate::scrub::{OnReject, Output as Layout, Policy, Settings};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::kept::Surveys;
 use crate::store::source::{Block, Filled};
 use crate::store::{Halt, Place, Raw, Refusal, Store, StoreError, Survey};
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,13 +57,47 @@ pub(super) fn begun(config: &Config, state: &Path) -> Result<HashSet<(u64, u64)>
     Ok(begun)
 }
 
-/// Directories in which files of the classes stand.
-pub(super) fn directories(config: &Config) -> BTreeSet<PathBuf> {
-    let raw = config.classes.iter().flat_map(|class| match &class.source {
-        Origin::Raw(globs) => globs.iter().map(|glob| glob.directory.clone()).collect::<Vec<_>>(),
-        Origin::Listen(_) => Vec::new(),
-    });
-    raw.chain(config.classes.iter().flat_map(|class| class.all_forms().filter_map(|form| form.directory().map(Path::to_owned)))).collect()
+/// Directories in which files of the classes stand, and whether some stand below them as well.
+pub(super) fn directories(config: &Config) -> BTreeMap<PathBuf, bool> {
+    let mut found = BTreeMap::new();
+    for class in &config.classes {
+        if let Origin::Raw(globs) = &class.source {
+            for glob in globs {
+                *found.entry(glob.directory.clone()).or_default() |= glob.is_deep();
+            }
+        }
+        for directory in class.all_forms().filter_map(Form::directory) {
+            found.entry(directory.to_owned()).or_default();
+        }
+    }
+    found
+}
+
+/// Goes through a directory and, where `deep`, those below it: each with the way to it and the names of what is no directory. No link is
+/// followed on the way.
+pub(super) fn each_place(store: &Store, (directory, deep): (&Path, bool), failures: &mut Vec<StoreError>, each: &mut dyn FnMut(&Path, &Place, Vec<OsString>) -> Result<(), Halt>) {
+    let mut open = vec![PathBuf::new()];
+    while let Some(beneath) = open.pop() {
+        let done = store.place(directory, &beneath).and_then(|place| {
+            let (below, names): (Vec<OsString>, Vec<OsString>) = store.names(&place)?.into_iter().partition(|name| store.is_directory(&place, name));
+            if deep {
+                open.extend(below.into_iter().map(|name| beneath.join(name)));
+            }
+            each(&beneath, &place, names)
+        });
+        match done {
+            // Not there yet, or not there any more.
+            Ok(()) | Err(Halt::Refused { .. }) => {}
+            Err(Halt::Failed(error)) => failures.push(error),
+        }
+    }
+}
+
+/// Opens a file of a class: links are followed in the directory that the configuration names, and nowhere beneath it.
+pub(super) fn open(store: &Store, class: &Class, path: &Path) -> Result<Raw, Halt> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Err(Halt::Refused { why: Refusal::Vanished, path: path.to_owned() }) };
+    let (base, beneath) = class.way(path).unwrap_or((directory, Path::new("")));
+    store.file(&store.place(base, beneath)?, name)
 }
 
 /// The settings under which a class's records have times.
@@ -75,8 +110,11 @@ pub(super) fn settings(class: &Class, formats: Vec<Arc<Format>>, policy: &Arc<Po
     Settings { formats, policy: Arc::clone(policy), on_reject, output: form.layout, max_line: MAX_LINE, moments: false, keys: None, places: None }
 }
 
-/// The formats of a class, or of a sample of one file.
-pub(super) fn formats(class: &Class, store: &Store, raw: &Raw) -> Result<Vec<Arc<Format>>, Halt> {
+/// The formats of a file of a class: the class's, or those of a sample of it; of a form that is written as NDJSON, that of its times.
+pub(super) fn formats((class, form): (&Class, &Form), store: &Store, raw: &Raw) -> Result<Vec<Arc<Format>>, Halt> {
+    if is_ecs((class, form), store, raw)? {
+        return Ok(vec![Format::ecs()]);
+    }
     if let Some(format) = &class.format {
         return Ok(vec![Arc::clone(format)]);
     }
@@ -86,6 +124,19 @@ pub(super) fn formats(class: &Class, store: &Store, raw: &Raw) -> Result<Vec<Arc
     let _filled: Filled = source.fill(&mut block, SAMPLE)?;
     let ranked = detect::rank(block.as_bytes());
     Ok(ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect())
+}
+
+/// Whether the lines of a form are records with the names of the Elastic Common Schema. What `batch` made is known by how it begins.
+pub(super) fn is_ecs((class, form): (&Class, &Form), store: &Store, raw: &Raw) -> Result<bool, Halt> {
+    match (&form.keep, &form.output) {
+        (Keep::Clean(_), Some(_)) => Ok(form.layout == Layout::Json),
+        (Keep::Clean(_), None) if class.format.as_ref().is_some_and(|format| !format.is_json()) => {
+            let mut block = Block::default();
+            let _filled: Filled = store.lines(raw, MAX_LINE)?.fill(&mut block, 1)?;
+            Ok(block.as_bytes().starts_with(b"{\""))
+        }
+        (Keep::Clean(_) | Keep::Raw | Keep::Aggregate { .. }, _) => Ok(false),
+    }
 }
 
 impl Look<'_> {
@@ -116,8 +167,7 @@ impl Look<'_> {
         match &class.source {
             Origin::Raw(globs) => {
                 for glob in globs {
-                    let deep = glob.text.contains("**") || glob.text.matches('/').count() > glob.directory.components().count();
-                    self.walk(&glob.directory, deep, &mut |path| glob.matcher.is_match(path), &mut paths);
+                    self.walk(&glob.directory, glob.is_deep(), &mut |path| glob.matcher.is_match(path), &mut paths);
                 }
             }
             Origin::Listen(_) => {
@@ -148,34 +198,13 @@ impl Look<'_> {
     }
 
     fn walk(&mut self, directory: &Path, deep: bool, wants: &mut dyn FnMut(&Path) -> bool, paths: &mut BTreeSet<PathBuf>) {
-        let mut open = vec![PathBuf::new()];
-        while let Some(beneath) = open.pop() {
-            let listed = self.store.place(directory, &beneath).and_then(|place| self.store.names(&place).map(|names| (place, names)));
-            let (place, names) = match listed {
-                Ok(listed) => listed,
-                // Not there yet, or not there any more.
-                Err(Halt::Refused { .. }) => continue,
-                Err(Halt::Failed(error)) => {
-                    self.failures.push(error);
-                    continue;
-                }
-            };
-            for name in names {
-                let beneath = beneath.join(&name);
-                let path = directory.join(&beneath);
-                if self.store.is_directory(&place, &name) {
-                    if deep {
-                        open.push(beneath);
-                    }
-                } else if wants(&path) {
-                    paths.insert(path);
-                }
-            }
-        }
+        each_place(self.store, (directory, deep), &mut self.failures, &mut |beneath, _, names| {
+            paths.extend(names.into_iter().map(|name| directory.join(beneath).join(name)).filter(|path| wants(path)));
+            Ok(())
+        });
     }
 
     fn item(&mut self, class: &Class, form: &Form, path: &Path) -> Option<Item> {
-        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return None };
         let mut item = Item {
             found: Found {
                 path: path.to_owned(),
@@ -191,7 +220,7 @@ impl Look<'_> {
             survey: None,
             formats: Vec::new(),
         };
-        let raw = match self.store.place(directory, Path::new("")).and_then(|place: Place| self.store.file(&place, name)) {
+        let raw = match open(self.store, class, path) {
             Ok(raw) => raw,
             // Gone between listing and opening, by rotation: the next run finds it.
             Err(Halt::Refused { why: Refusal::Vanished, .. }) => return None,
@@ -234,16 +263,15 @@ impl Look<'_> {
         if let Some((Some(oldest), Some(newest))) = known {
             item.found.span = Some((oldest, newest));
             item.found.state = if quiet { State::Quiet } else { State::InUse };
-            item.formats = class.format.iter().cloned().collect();
             return Some(item);
         }
         // Digests of a look ahead that had no key yet are none of the ledger's.
         let how = format!("{} {}", class.format_text, self.store.keyed(b"survey"));
         let surveyed = match self.surveys.find(identity, &how) {
-            Some(survey) => formats(class, self.store, &raw).map(|formats| (survey, formats)),
-            None => formats(class, self.store, &raw).and_then(|formats| {
+            Some(survey) => formats((class, form), self.store, &raw).map(|formats| (survey, formats)),
+            None => formats((class, form), self.store, &raw).and_then(|formats| {
                 let settings = settings(class, formats.clone(), self.policy, &class.raw);
-                let survey = self.store.survey(&raw, &Settings { output: scrub::Output::Same, ..settings })?;
+                let survey = self.store.survey(&raw, &Settings { output: Layout::Same, ..settings })?;
                 self.surveys.add(identity, &how, survey);
                 Ok((survey, formats))
             }),
@@ -342,10 +370,9 @@ impl Look<'_> {
             let is_raw = (&item.found.class, &item.found.form) == (&gone.found.class, &gone.found.form);
             is_raw && item.survey.is_some_and(|survey| survey.lines >= before.tally.read) && item.identity.is_some_and(|identity| identity.mtime >= before.identity.mtime)
         };
+        let Some(class) = self.config.class(&gone.found.class) else { return false };
         items.iter().filter(longer).any(|item| {
-            let (Some(directory), Some(name)) = (item.found.path.parent(), item.found.path.file_name()) else { return false };
-            let raw = self.store.place(directory, Path::new("")).and_then(|place| self.store.file(&place, name));
-            raw.is_ok_and(|raw| {
+            open(self.store, class, &item.found.path).is_ok_and(|raw| {
                 let fronts = self.store.is_namesake(&raw, &before.path).then(|| self.store.fronts(&raw, &BTreeSet::from([before.identity.size])));
                 fronts.and_then(Result::ok).is_some_and(|fronts| fronts.get(&before.identity.size) == Some(&before.digest))
             })

@@ -6,7 +6,7 @@ mod pseudonyms;
 mod seals;
 pub(super) mod tables;
 
-use super::catalog::{Item, Look, begun, directories};
+use super::catalog::{Item, Look, begun, directories, each_place};
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Incident, Planned};
 use crate::retain::plan::{Plan, Reason, plan};
@@ -17,6 +17,7 @@ use crate::store::draft::make_directories;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Cause, Chronicle, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ pub fn look(config: &Config, state: &Path, (now, wall): (Timestamp, Timestamp)) 
         drop(surveys.keep(state));
     }
     let plan = planned(config, &items, &known, now);
-    let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
+    let fates = waiting(&plan);
     let seals = seals::over(config, (&store, &known), &items, now).unwrap_or_else(|error| {
         failures.push(error);
         Vec::new()
@@ -155,6 +156,11 @@ pub(super) fn strict() -> Result<Arc<Policy>, StoreError> {
     Policy::built_in("strict").map(Arc::new).ok_or_else(|| StoreError { verb: "read", path: "strict".into(), cause: cause() })
 }
 
+/// Before anything is done.
+fn waiting(plan: &Plan) -> Vec<Fate> {
+    plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect()
+}
+
 fn planned(config: &Config, items: &[Item], known: &Evidence, now: Timestamp) -> Plan {
     let found: Vec<_> = items.iter().map(|item| item.found.clone()).collect();
     plan(config, &found, known.holds(), now)
@@ -184,14 +190,13 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
     let mut failures = Vec::new();
     if astray.is_none() {
         failures.extend(seals::recover(store, &mut chronicle).err());
-        recover(&job, store, &mut chronicle, &mut failures);
+        failures.extend(recover((job.config, &BTreeSet::new()), job.now, (store, &mut chronicle)));
     }
     let mut surveys = Surveys::open(job.state);
     let items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
     surveys.keep(job.state)?;
     let plan = planned(job.config, &items, chronicle.known(), job.now);
-    let fates = plan.files.iter().map(|file| if file.actions.is_empty() { Fate::Kept } else { Fate::Waits }).collect();
-    let mut report = ExpireReport { plan, fates, standstill: None, over_limit: 0, failures, seals: Vec::new() };
+    let mut report = ExpireReport { fates: waiting(&plan), plan, standstill: None, over_limit: 0, failures, seals: Vec::new() };
     if let Some(astray) = astray {
         report.standstill = Some(Standstill::Clock(astray));
         open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
@@ -242,25 +247,20 @@ impl Astray {
     }
 }
 
-/// Finishes or undoes what a crash left.
-fn recover(job: &ExpireJob<'_>, store: &Store, chronicle: &mut Chronicle, failures: &mut Vec<StoreError>) {
+/// Finishes or undoes what a crash left, in the directories of all classes and in `more`.
+pub(super) fn recover((config, more): (&Config, &BTreeSet<PathBuf>), now: Timestamp, (store, chronicle): (&Store, &mut Chronicle)) -> Vec<StoreError> {
     let holds = chronicle.known().holds().clone();
     // Which records it has is not looked up again: any hold on the class that has not ended counts.
-    let is_held = |deletion: &Deletion| holds.values().any(|hold| hold.covers(&deletion.class, (Timestamp::MIN, Timestamp::MAX), job.now));
-    for directory in directories(job.config) {
-        let place = match store.place(&directory, Path::new("")) {
-            Ok(place) => place,
-            Err(Halt::Refused { .. }) => continue,
-            Err(Halt::Failed(error)) => {
-                failures.push(error);
-                continue;
-            }
-        };
-        match store.recover(&place, &is_held, chronicle) {
-            Ok(_) | Err(Halt::Refused { .. }) => {}
-            Err(Halt::Failed(error)) => failures.push(error),
-        }
+    let is_held = |deletion: &Deletion| holds.values().any(|hold| hold.covers(&deletion.class, (Timestamp::MIN, Timestamp::MAX), now));
+    let mut failures = Vec::new();
+    let mut all = directories(config);
+    for directory in more {
+        all.entry(directory.clone()).or_default();
     }
+    for (directory, deep) in all {
+        each_place(store, (&directory, deep), &mut failures, &mut |_, place, _| store.recover(place, &is_held, chronicle).map(drop));
+    }
+    failures
 }
 
 /// Opens an incident unless it is open.
@@ -334,12 +334,13 @@ pub fn by_hand(job: &ExpireJob<'_>, path: &Path, reason: &str) -> Result<ByHand,
             .find(|class| class.is_raw(path) || chronicle.known().cut_into(path).is_some_and(|split| split.class == class.name && split.form == class.raw.name))
     };
     let (Some(class), Some(directory), Some(name)) = (of(path), path.parent(), path.file_name()) else { return Ok(ByHand::Foreign) };
+    let (base, beneath) = class.way(path).unwrap_or((directory, Path::new("")));
     // Nobody knows its times: any hold on the class that has not ended counts.
     let blocks = |known: &Evidence| known.holds().values().find(|hold| hold.covers(&class.name, (Timestamp::MIN, Timestamp::MAX), job.now)).map(|hold| hold.name.clone());
     if let Some(hold) = blocks(chronicle.known()) {
         return Ok(ByHand::Held(hold));
     }
-    let place = store.place(directory, Path::new(""))?;
+    let place = store.place(base, beneath)?;
     store.recover(&place, &|_| true, &mut chronicle)?;
     let why = Why { class: &class.name, form: &class.raw.name, required: &[], deadline: None, by_hand: Some(reason) };
     let proven = store.prove(store.file(&place, name)?, why, (chronicle.known(), reading.wall))?;

@@ -2,20 +2,20 @@
 
 mod targets;
 
-use super::catalog::{Look, begun, directories, formats, settings};
+use super::catalog::{Look, begun, formats, is_ecs, open, settings};
 use super::expire::deeds::{wanted, wants};
-use super::expire::{open_incident, strict};
+use super::expire::{open_incident, recover, strict};
 use crate::format::Format;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Hold, IdentifierKind, Subject, SubjectRequest};
 use crate::retain::{Class, Config, Form, Keep};
-use crate::scrub::{Identifier, Output, Period, PeriodKey, Policy, Seeker, Value, Whose};
+use crate::scrub::{Identifier, Period, PeriodKey, Policy, Seeker, Value, Whose};
 use crate::store::clock::Reading;
 use crate::store::kept::{HeldNets, Surveys};
-use crate::store::{Chronicle, Cutting, Halt, HoldWatch, Place, Raw, Reason as Why, Refusal, Store, StoreError};
+use crate::store::{Chronicle, Cutting, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use targets::{Target, archives, targets};
@@ -145,7 +145,8 @@ pub fn erase(job: &SubjectJob<'_>) -> Result<SubjectReport, Halt> {
         open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
         return Err(Halt::Refused { why: Refusal::Stopped, path: job.state.to_owned() });
     }
-    let mut failures = recover(job, &store, &mut chronicle);
+    let more = archives(job.config, chronicle.known());
+    let mut failures = recover((job.config, &more), job.reading.wall, (&store, &mut chronicle));
     let before = chronicle.known().holds().clone();
     let nets = HeldNets::open(job.state)?;
     let holds: Vec<Holding<'_>> = before.values().map(|hold| (hold, wanted(hold, &nets, &store))).collect();
@@ -188,39 +189,20 @@ pub fn erase(job: &SubjectJob<'_>) -> Result<SubjectReport, Halt> {
     Ok(report)
 }
 
-/// Finishes or undoes what a crash left.
-fn recover(job: &SubjectJob<'_>, store: &Store, chronicle: &mut Chronicle) -> Vec<StoreError> {
-    let holds = chronicle.known().holds().clone();
-    let is_held = |deletion: &Deletion| holds.values().any(|hold| hold.covers(&deletion.class, (Timestamp::MIN, Timestamp::MAX), job.reading.wall));
-    let mut failures = Vec::new();
-    for directory in directories(job.config).into_iter().chain(archives(job.config, chronicle.known())).collect::<BTreeSet<_>>() {
-        let recovered = store.place(&directory, Path::new("")).and_then(|place: Place| store.recover(&place, &is_held, chronicle));
-        if let Err(Halt::Failed(error)) = recovered {
-            failures.push(error);
-        }
-    }
-    failures
-}
-
 /// Cuts a file. The others' records stand in another before it goes.
 fn erase_file(job: &SubjectJob<'_>, store: &Store, chronicle: &mut Chronicle, (file, gate): (&Found, &mut dyn FnMut(&Deletion) -> bool)) -> Result<Option<PathBuf>, Halt> {
     let gone = || Halt::Refused { why: Refusal::Vanished, path: file.path.clone() };
     let class = job.config.class(&file.class).ok_or_else(gone)?;
-    let raw = open(store, &file.path)?;
-    let formats = formats(class, store, &raw)?;
+    let raw = open(store, class, &file.path)?;
+    let (formats, is_ecs) = (formats((class, &file.kept), store, &raw)?, is_ecs((class, &file.kept), store, &raw)?);
     let cut = chronicle.known().cut_into(&file.path).map_or(Timestamp::UNIX_EPOCH, |split| split.cut);
     let why = Why { class: &file.class, form: &file.form, required: &[], deadline: None, by_hand: None };
     let proven = store.prove(raw, why, (chronicle.known(), job.reading.wall))?;
     let settings = settings(class, formats.clone(), &strict()?, &class.raw);
-    let mut seeker = job.seeker(&file.kept, formats);
+    let mut seeker = job.seeker(&file.kept, formats, is_ecs);
     let mut stays = |line: &[u8], at: Timestamp| !(job.is_in_time(at) && seeker.look(line, at) == Whose::Theirs);
     let cutting = Cutting { settings: &settings, at: cut, erased: true, stays: &mut stays, access: None, seal: false };
     store.split(proven, cutting, gate, chronicle).map(|parts| parts.into)
-}
-
-fn open(store: &Store, path: &Path) -> Result<Raw, Halt> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Err(Halt::Refused { why: Refusal::Vanished, path: path.to_owned() }) };
-    store.file(&store.place(directory, Path::new(""))?, name)
 }
 
 impl SubjectJob<'_> {
@@ -244,9 +226,12 @@ impl SubjectJob<'_> {
             }
     }
 
-    fn seeker(&self, form: &Form, formats: Vec<Arc<Format>>) -> Seeker {
-        let policy: Option<&Arc<Policy>> = if let Keep::Clean(policy) = &form.keep { Some(policy) } else { None };
-        Seeker::new(formats, self.identifiers, policy.map(|policy| (&**policy, self.keys)))
+    fn seeker(&self, form: &Form, formats: Vec<Arc<Format>>, is_ecs: bool) -> Seeker {
+        match &form.keep {
+            Keep::Clean(policy) if is_ecs => Seeker::ecs(self.identifiers, (policy, self.keys)),
+            Keep::Clean(policy) => Seeker::new(formats, self.identifiers, Some((policy, self.keys))),
+            Keep::Raw | Keep::Aggregate { .. } => Seeker::new(formats, self.identifiers, None),
+        }
     }
 }
 
@@ -282,17 +267,16 @@ fn search_file(
     (report, each): (&mut SubjectReport, &mut Option<Each<'_>>),
 ) -> Result<bool, Halt> {
     report.looked_at += 1;
-    // The names of the Elastic Common Schema are no format that is read here.
-    if !known || form.layout != Output::Same {
+    if !known {
         return Ok(false);
     }
-    if job.seeker(form, Vec::new()).is_hopeless() {
+    if job.seeker(form, Vec::new(), false).is_hopeless() {
         return Ok(true);
     }
-    let raw = open(store, path)?;
-    let formats = formats(class, store, &raw)?;
+    let raw = open(store, class, path)?;
+    let (formats, is_ecs) = (formats((class, form), store, &raw)?, is_ecs((class, form), store, &raw)?);
     let settings = settings(class, formats.clone(), policy, &class.raw);
-    let mut seeker = job.seeker(form, formats);
+    let mut seeker = job.seeker(form, formats, is_ecs);
     let (mut number, mut unread, mut lines, mut span, mut held) = (0, 0, Vec::new(), None, None);
     let read = store.each_line(&raw, &settings, &mut |line, at| {
         number += 1;

@@ -1,10 +1,14 @@
 //! Clean records as NDJSON with the names of the Elastic Common Schema (ECS 8).
 
+mod read;
+
+pub(super) use read::values;
+
 use super::clean::{Clean, Reject};
 use super::place::Place;
 use super::scrubber::Plan;
 use super::tools::{Edit, Tools, Value};
-use crate::format::{Field, Span, Text, escape, time};
+use crate::format::{FIELDS, Field, Span, Text, escape, time};
 use std::collections::BTreeMap;
 
 /// Values of one record, reused.
@@ -79,6 +83,18 @@ pub(super) fn record(plan: &Plan, tools: &mut Tools, record: &mut Record, parts:
     Ok(())
 }
 
+/// A name as it stands in a label.
+pub(super) fn label(name: &str) -> String {
+    name.to_lowercase().replace(['.', '-', ' '], "_")
+}
+
+/// Fields that stand among the labels.
+fn named() -> impl Iterator<Item = Field> {
+    FIELDS.into_iter().filter(|field| {
+        matches!(field, Field::Ident | Field::Cookie | Field::Header | Field::Session | Field::Tls | Field::Duration | Field::Server | Field::Country | Field::Asn | Field::Other)
+    })
+}
+
 impl Record {
     fn clear(&mut self) {
         self.values.clear();
@@ -101,11 +117,7 @@ impl Record {
                 self.values.entry(field).or_insert(value);
             }
             Field::Ident | Field::Cookie | Field::Header | Field::Session | Field::Tls | Field::Duration | Field::Server | Field::Country | Field::Asn | Field::Other => {
-                let name = if name.is_empty() {
-                    field.name().to_owned()
-                } else {
-                    format!("{}_{}", field.name(), String::from_utf8_lossy(name).to_lowercase().replace(['.', '-', ' '], "_"))
-                };
+                let name = if name.is_empty() { field.name().to_owned() } else { format!("{}_{}", field.name(), label(&String::from_utf8_lossy(name))) };
                 self.labels.entry(name).or_insert(value);
             }
             Field::Request | Field::Url => self.first(Field::Path, value),

@@ -3,9 +3,9 @@
 mod spelling;
 mod wanted;
 
-use super::address;
 use super::policy::Policy;
 use super::pseudonym::{Period, PeriodKey};
+use super::{address, ecs};
 use crate::format::{Columns, Field, Format, Line, Span, Spans, escape, peel};
 use jiff::Timestamp;
 use std::fmt;
@@ -93,6 +93,8 @@ pub struct Seeker {
     carried: Vec<u8>,
     plain: Vec<u8>,
     wanted: Wanted,
+    /// Lines are records with the names of the Elastic Common Schema.
+    is_ecs: bool,
 }
 
 /// What a line turned out to be.
@@ -110,7 +112,14 @@ impl Seeker {
     pub fn new(formats: Vec<Arc<Format>>, identifiers: &[Identifier], made: Option<(&Policy, Keys<'_>)>) -> Self {
         let wanted = made.map_or_else(|| Wanted::raw(identifiers), |(policy, keys)| Wanted::clean(identifiers, policy, keys));
         let columns = formats.iter().map(|_| Columns::default()).collect();
-        Self { formats, columns, spans: Spans::default(), carried: Vec::new(), plain: Vec::new(), wanted }
+        Self { formats, columns, spans: Spans::default(), carried: Vec::new(), plain: Vec::new(), wanted, is_ecs: false }
+    }
+
+    /// For what `--output json` and `layout = "json"` write.
+    pub fn ecs(identifiers: &[Identifier], (policy, keys): (&Policy, Keys<'_>)) -> Self {
+        let mut seeker = Self::new(Vec::new(), identifiers, Some((policy, keys)));
+        seeker.wanted.label(ecs::label);
+        Self { is_ecs: true, ..seeker }
     }
 
     /// Whether nothing can be found: the policy leaves nothing of these identifiers, or the keys are gone.
@@ -121,6 +130,13 @@ impl Seeker {
     /// Whose a line is; `at` is the time of its record.
     pub fn look(&mut self, line: &[u8], at: Timestamp) -> Whose {
         let line = trimmed(line);
+        if self.is_ecs {
+            return match ecs::values(line) {
+                Some(values) if values.iter().any(|(field, name, value)| self.wanted.stands_as(*field, name, value.as_bytes(), at)) => Whose::Theirs,
+                Some(_) => Whose::Others,
+                None => Whose::Unread,
+            };
+        }
         match self.read(line) {
             Read::Directive => Whose::Others,
             Read::Unread if self.wanted.stands_in(line) => Whose::Theirs,
@@ -144,6 +160,9 @@ impl Seeker {
     /// The values of a line. Shows them to the person who asks.
     pub fn values(&mut self, line: &[u8]) -> Vec<Value> {
         let line = trimmed(line);
+        if let Some(values) = self.is_ecs.then(|| ecs::values(line)).flatten() {
+            return values.into_iter().map(|(field, name, value)| Value { field: Some(field), name, value }).collect();
+        }
         match self.read(line) {
             Read::Record(number, carried) => {
                 let source = if carried { self.carried.as_slice() } else { line };
@@ -247,6 +266,28 @@ mod tests {
         assert_eq!(whose("combined", line, Identifier::user("ann")), Whose::Unread);
         let carried = "{\"log\":\"203.0.113.7 - ann [10/Oct/2000:13:55:36 +0000] \\\"GET / HTTP/1.1\\\" 200 1 \\\"-\\\" \\\"-\\\"\\n\",\"stream\":\"stdout\",\"time\":\"2000-10-10T13:55:36Z\"}";
         assert_eq!(whose("combined", carried, Identifier::user("ann")), Whose::Theirs);
+    }
+
+    #[test]
+    fn records_of_ndjson_are_known_by_their_values() {
+        let policy = Policy::parse("p", "p", "client_addr = \"keep\"\nuser = \"keep\"\ncookie = \"keep\"\nother = \"keep\"\n").unwrap();
+        let line = br#"{"@timestamp":"2000-10-10T13:55:36Z","client":{"address":"203.0.113.7"},"user":{"name":"a\"nn"},"labels":{"cookie":"a=b; sid=s1","cookie_shop_id":"v1"}}"#;
+        for (identifier, expected) in [
+            (Identifier::ip("203.0.113.7"), Whose::Theirs),
+            (Identifier::ip("203.0.113.70"), Whose::Others),
+            (Identifier::user("a\"nn"), Whose::Theirs),
+            (Identifier::user("nn"), Whose::Others),
+            (Identifier::cookie("sid=s1"), Whose::Theirs),
+            // Labels cannot tell these names apart.
+            (Identifier::cookie("Shop-ID=v1"), Whose::Theirs),
+            (Identifier::cookie("shop=v1"), Whose::Others),
+        ] {
+            let identifiers = [identifier.unwrap()];
+            let mut seeker = Seeker::ecs(&identifiers, (&policy, &[]));
+            assert_eq!(seeker.look(line, Timestamp::UNIX_EPOCH), expected, "{}", matches!(identifiers[0], Identifier::Ip(_)));
+            assert_eq!(seeker.look(b"{\"reason\":\"format\"}", Timestamp::UNIX_EPOCH), Whose::Others);
+            assert_eq!(seeker.look(b"no object", Timestamp::UNIX_EPOCH), Whose::Unread);
+        }
     }
 
     #[test]

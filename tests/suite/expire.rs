@@ -349,6 +349,57 @@ fn a_hold_on_addresses_keeps_only_their_records() {
     assert!(!file.path().exists());
 }
 
+/// Of forms that the ledger knows, and of NDJSON, each record goes by its own time.
+#[test]
+fn forms_that_straddle_are_cut_by_the_times_of_their_records() {
+    for (format, layout) in [("combined", "same"), ("auto", "same"), ("combined", "json"), ("auto", "json")] {
+        let dir = Dir::new();
+        let base = small(&dir);
+        let text = SMALL.replace("\"2 years\"", &format!("\"60 days\"\nlayout = \"{layout}\"")).replace("\"combined\"", &format!("\"{format}\""));
+        dir.file("logfade.toml", text.replace("DIR", dir.path().to_str().unwrap()).as_bytes());
+        fs::remove_file(dir.at("access.log.1")).unwrap();
+        let moments = ["2026-01-05T10:00:00Z", "2026-01-06T10:00:00Z", "2026-01-20T10:00:00Z"].map(at);
+        dir.file("access.log.2", (0..60).map(|id| line(id, moments[id as usize % 3])).collect::<String>().as_bytes());
+        call(&base, &["expire", "--yes", "--now", "2026-02-25T00:00:00Z"]).expect_code(0);
+        let clean = || {
+            let files: Vec<_> = fs::read_dir(dir.at("clean")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+            let text: String = files.iter().map(|path| String::from_utf8(decoded(&fs::read(path).unwrap())).unwrap()).collect();
+            let mut ids: Vec<u32> = text.lines().map(|line| line.split("/item/r").nth(1).unwrap().split('r').next().unwrap().parse().unwrap()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(clean().len(), 60, "{format} {layout}");
+        // The first day is over with the 6th of March, the second one with the 7th.
+        call(&base, &["expire", "--yes", "--now", "2026-03-07T00:00:00Z"]).expect_code(0);
+        assert_eq!(clean(), (0..60).filter(|id| id % 3 != 0).collect::<Vec<_>>(), "{format} {layout}");
+        call(&base, &["expire", "--yes", "--now", "2026-03-08T00:00:00Z"]).expect_code(0);
+        assert_eq!(clean(), (0..60).filter(|id| id % 3 == 2).collect::<Vec<_>>(), "{format} {layout}");
+        call(&base, &["expire", "--yes", "--now", "2026-03-22T00:00:00Z"]).expect_code(0);
+        assert!(clean().is_empty(), "{format} {layout}");
+    }
+}
+
+/// What a crash left below the directory of a glob that reaches deeper is put in order as well.
+#[test]
+fn a_crash_below_the_directory_of_a_glob_is_mended() {
+    use std::os::unix::fs::DirBuilderExt;
+    let dir = Dir::new();
+    let base = small(&dir);
+    dir.file("logfade.toml", SMALL.replace("DIR/access.log*", "DIR/log/**/access.log*").replace("DIR", dir.path().to_str().unwrap()).as_bytes());
+    fs::create_dir_all(dir.at("log/a/b")).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(dir.at("log/a/b/.logfade")).unwrap();
+    dir.file("log/a/b/.logfade/0.part", b"begun");
+    // On its way out, and not in the ledger: it goes back, and then the ordinary way.
+    dir.file("log/a/b/access.log.2", line(1, at("2026-01-05T10:00:00Z")).as_bytes());
+    use std::os::unix::fs::MetadataExt;
+    let inode = dir.at("log/a/b/access.log.2").metadata().unwrap().ino();
+    fs::rename(dir.at("log/a/b/access.log.2"), dir.at(&format!("log/a/b/.logfade/access.log.2.{inode}.gone"))).unwrap();
+    call(&base, &["expire", "--yes"]).expect_code(0);
+    assert_eq!(fs::read_dir(dir.at("log/a/b/.logfade")).unwrap().count(), 0);
+    assert_eq!(records(&dir.at("clean")).get(&1), Some(&1));
+    assert_eq!(fs::read_dir(dir.at("log/a/b")).unwrap().count(), 1, "only the directory of the program is left");
+}
+
 #[test]
 fn a_clock_that_cannot_be_right_deletes_nothing() {
     let dir = Dir::new();

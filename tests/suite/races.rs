@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,51 +31,62 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Swaps two names as one step, again and again; they are back where they were when it ends.
-fn swap(pairs: &[(PathBuf, PathBuf)], stop: &AtomicBool, swaps: &AtomicU64) {
-    let mut seed = 5_u64;
+/// Swaps two names as one step, again and again; they are back where they were when it ends. Now it is for less than a step of the other,
+/// now for many of them.
+fn swap((one, other): &(PathBuf, PathBuf), mut seed: u64, stop: &AtomicBool, swaps: &AtomicU64) {
+    let mut pause = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let longest = if (seed >> 60).is_multiple_of(3) { 20_000 } else { 300 };
+        std::thread::sleep(Duration::from_micros((seed >> 33) % longest));
+    };
     while !stop.load(Ordering::Relaxed) {
-        for (one, other) in pairs {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let pause = Duration::from_micros((seed >> 33) % 300);
-            // What was deleted meanwhile has nothing to be swapped with.
-            if renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok() {
-                std::thread::sleep(pause);
-                // One of them may have been deleted meanwhile.
-                renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).ok();
-                swaps.fetch_add(2, Ordering::Relaxed);
-            }
-            std::thread::sleep(pause);
+        // What was deleted meanwhile has nothing to be swapped with.
+        if renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok() {
+            pause();
+            // One of them may have been deleted meanwhile.
+            renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).ok();
+            swaps.fetch_add(2, Ordering::Relaxed);
         }
+        pause();
     }
 }
 
 /// `LOGFADE_RACES` swaps at least; 2,000 unless told otherwise.
-#[test]
-fn swaps_while_it_runs_touch_nothing_outside_the_class() {
-    let wanted: u64 = std::env::var("LOGFADE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+fn wanted() -> u64 {
+    std::env::var("LOGFADE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+}
+
+/// Files and directories of one round.
+struct Round {
+    dir: Dir,
+    /// What the class has, each file with twenty old records.
+    files: Vec<PathBuf>,
+    pairs: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Swaps while `expire` runs again and again, until there were enough; nothing outside the class changes, and no record is lost.
+fn race(round: impl Fn() -> Round) {
     let swaps = AtomicU64::new(0);
-    let mut round = 0;
-    while swaps.load(Ordering::Relaxed) < wanted || round < 3 {
-        round += 1;
-        let dir = Dir::new();
-        for name in ["log", "clean", "outside", "spare"] {
-            fs::create_dir(dir.at(name)).unwrap();
+    let mut rounds = 0_u64;
+    while swaps.load(Ordering::Relaxed) < wanted() || rounds < 3 {
+        rounds += 1;
+        let Round { dir, files, pairs } = round();
+        // Of the same names, and due as well: whoever follows a link would delete them.
+        for (number, file) in (0_u32..).zip(&files) {
+            fs::write(dir.at("outside").join(file.file_name().unwrap()), old(5000 + number * 100)).unwrap();
         }
-        dir.file("logfade.toml", CONFIG.replace("DIR", dir.path().to_str().unwrap()).as_bytes());
-        for number in 2..10 {
-            dir.file(&format!("log/access.log.{number}"), old(number * 100).as_bytes());
-            // Of the same names, and due as well: whoever follows a link would delete them.
-            dir.file(&format!("outside/access.log.{number}"), old(5000 + number * 100).as_bytes());
+        fs::hard_link(dir.at("outside").join(files[1].file_name().unwrap()), dir.at("spare/hard")).unwrap();
+        for (number, file) in (0_u32..).zip(&files) {
+            fs::write(file, old(200 + number * 100)).unwrap();
         }
         let outside = tree(&dir.at("outside"));
-        symlink(dir.at("outside/access.log.3"), dir.at("spare/link")).unwrap();
-        fs::hard_link(dir.at("outside/access.log.4"), dir.at("spare/hard")).unwrap();
-        let pairs = [("log/access.log.3", "spare/link"), ("log/access.log.4", "spare/hard")].map(|(one, other)| (dir.at(one), dir.at(other)));
         let stop = AtomicBool::new(false);
         let args = ["-c", &dir.arg("logfade.toml"), "--json", "expire", "--yes", "--now", "2026-03-01T00:00:00Z"];
         std::thread::scope(|scope| {
-            scope.spawn(|| swap(&pairs, &stop, &swaps));
+            for (number, pair) in pairs.iter().enumerate() {
+                let (stop, swaps) = (&stop, &swaps);
+                scope.spawn(move || swap(pair, rounds * 31 + number as u64, stop, swaps));
+            }
             let _ends = Ends(&stop);
             for _ in 0..6 {
                 logfade(&args).run(b"");
@@ -86,11 +97,52 @@ fn swaps_while_it_runs_touch_nothing_outside_the_class() {
         fs::remove_file(dir.at("spare/hard")).ok();
         let last = logfade(&args).run(b"");
         assert_eq!(tree(&dir.at("outside")), outside);
-        let (raw, clean) = (records(&dir.at("log")), records(&dir.at("clean")));
-        for id in (2..10).flat_map(|number| number * 100..number * 100 + 20) {
-            assert!(raw.contains_key(&id) || clean.contains_key(&id), "record {id} is lost: {}", last.stderr_text());
+        let mut found = records(&dir.at("clean"));
+        for directory in fs::read_dir(dir.at("log")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).chain([dir.at("log")]) {
+            found.extend(records(&directory));
+        }
+        for id in (0..files.len() as u32).flat_map(|number| (200 + number * 100)..(220 + number * 100)) {
+            assert!(found.contains_key(&id), "record {id} is lost: {}", last.stderr_text());
         }
         logfade(&["-c", &dir.arg("logfade.toml"), "ledger", "verify"]).run(b"").expect_code(0);
     }
     println!("{} swaps", swaps.load(Ordering::Relaxed));
+}
+
+/// A place with these directories, and a configuration whose raw files are `raw`.
+fn place(directories: &[&str], raw: &str) -> Dir {
+    let dir = Dir::new();
+    for name in directories.iter().chain(&["clean", "outside", "spare"]) {
+        fs::create_dir_all(dir.at(name)).unwrap();
+    }
+    dir.file("logfade.toml", CONFIG.replace("DIR/log/access.log*", raw).replace("DIR", dir.path().to_str().unwrap()).as_bytes());
+    dir
+}
+
+#[test]
+fn files_swapped_while_it_runs_touch_nothing_outside_the_class() {
+    race(|| {
+        let dir = place(&["log"], "DIR/log/access.log*");
+        symlink(dir.at("outside/access.log.3"), dir.at("spare/link")).unwrap();
+        let pairs = [("log/access.log.3", "spare/link"), ("log/access.log.4", "spare/hard")].map(|(one, other)| (dir.at(one), dir.at(other)));
+        let files = (2..10).map(|number| dir.at(&format!("log/access.log.{number}"))).collect();
+        Round { pairs: pairs.into(), files, dir }
+    });
+}
+
+/// The directory itself may be a link, as an administrator made it; what lies below it may not.
+#[test]
+fn directories_swapped_while_it_runs_touch_nothing_outside_the_class() {
+    race(|| {
+        let dir = place(&["log/a", "log/b", "log/c", "spare/empty"], "DIR/log/**/access.log*");
+        for link in ["spare/a", "spare/den", "spare/clean-den"] {
+            symlink(dir.at("outside"), dir.at(link)).unwrap();
+        }
+        for den in ["log/c/.logfade", "clean/.logfade"] {
+            fs::DirBuilder::new().mode(0o700).create(dir.at(den)).unwrap();
+        }
+        let pairs = [("log/a", "spare/a"), ("log/b", "spare/empty"), ("log/c/.logfade", "spare/den"), ("clean/.logfade", "spare/clean-den")];
+        let files = (0..9).map(|number| dir.at(&format!("log/{}/access.log.{number}", ["a", "b", "c"][number % 3]))).collect();
+        Round { pairs: pairs.map(|(one, other)| (dir.at(one), dir.at(other))).into(), files, dir }
+    });
 }

@@ -113,6 +113,13 @@ impl Site {
         self.dir.file(OWN_NAME, &made.stdout);
     }
 
+    /// What stands in the one file of a directory, decoded.
+    fn standing_any(&self, name: &str) -> Vec<u8> {
+        let files: Vec<_> = fs::read_dir(self.dir.at(name)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        decoded(&fs::read(&files[0]).unwrap())
+    }
+
     /// What stands in the files of a directory, decoded, in the order of their records.
     fn standing(&self, name: &str) -> Vec<u8> {
         let mut texts: Vec<Vec<u8>> =
@@ -179,6 +186,45 @@ fn records_are_found_by_every_identifier_in_every_codec() {
     let table = logfade(&["-c", &site.dir.arg("logfade.toml"), "--state", &site.dir.arg("state"), "subject", "find", "--ip", "-"]).run(IP.as_bytes());
     quiet(table.expect_code(0));
     assert!(table.stdout_text().contains("4 records in 4 of 4 files"), "{}", table.stdout_text());
+}
+
+/// A form of NDJSON, with what a policy keeps of each identifier, is searched, copied and erased like any other.
+#[test]
+fn forms_of_ndjson_are_searched_too() {
+    for action in ["hash", "encrypt-prefix", "keep"] {
+        let site = Site::new(action);
+        let config = fs::read_to_string(site.dir.at("logfade.toml")).unwrap();
+        site.dir.file("logfade.toml", format!("{config}layout = \"json\"\n").as_bytes());
+        let (now, policy) = (Timestamp::now(), site.dir.arg("keyed.toml"));
+        let text = [line(IP, "ann", "a=b; sid=s3cret", now, 90), "no record\n".to_owned(), line("198.51.100.1", "bob", "sid=other", now, 91)].concat();
+        let format = CONFIG.lines().nth(4).unwrap().split('\'').nth(1).unwrap();
+        let made = site.run(&["pipe", "--policy", &policy, "--format", format, "--output", "json", "--compress", "zstd"], text.as_bytes());
+        made.expect_code(0);
+        site.dir.file(OWN_NAME, &made.stdout);
+        let before = decoded(&made.stdout);
+        let find = |args: &[&str], input: &str| site.run(&[&["subject", "find"], args].concat(), input.as_bytes()).expect_code(0).json()["records"].clone();
+        for (args, input, records) in [
+            (&["--ip", "-"][..], IP, 1),
+            (&["--ip", "-"], "198.51.100.2", 0),
+            (&["--user", "-"], "ann", 1),
+            (&["--user", "-"], "an", 0),
+            (&["--cookie", "-"], "sid=s3cret", 1),
+            (&["--cookie", "-"], "sid=none", 0),
+            (&["--ip", "-", "--to", "2026-01-01"], IP, 0),
+            (&["--ip", "-", "--from", "2026-01-01"], IP, 1),
+        ] {
+            assert_eq!(find(args, input), records, "{action} {args:?} {input}");
+        }
+        let copy = site.run(&["subject", "export", "--user", "-"], b"ann").expect_code(0).json();
+        let fields = copy["records"][0]["fields"].as_array().unwrap().clone();
+        let value = |name: &str| fields.iter().find(|field| field["field"] == name).map(|field| field["value"].clone());
+        assert_eq!((value("path"), value("status"), value("method")), (Some("/item/90".into()), Some("200".into()), Some("GET".into())), "{copy}");
+        let erased = site.run(&["subject", "erase", "--ip", "-"], IP.as_bytes()).expect_code(0).json();
+        assert_eq!((&erased["erased"], &erased["left"]), (&1.into(), &0.into()), "{erased}");
+        let first = memchr::memchr(b'\n', &before).unwrap() + 1;
+        assert_eq!(String::from_utf8_lossy(&site.standing_any("clean")), String::from_utf8_lossy(&before[first..]), "{action}");
+        assert_eq!((find(&["--ip", "-"], IP), find(&["--user", "-"], "bob")), (0.into(), 1.into()), "{action}");
+    }
 }
 
 #[test]

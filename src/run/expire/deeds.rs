@@ -4,7 +4,7 @@ use super::{ExpireJob, ExpireReport, FEW, Fate, Standstill};
 use crate::retain::ledger::{Deletion, Digest, Hold};
 use crate::retain::plan::{Action, Reason, Verdict};
 use crate::retain::{Class, Form as Kept, Keep};
-use crate::run::catalog::{Item, MAX_LINE, Need, required, settings};
+use crate::run::catalog::{Item, MAX_LINE, Need, formats, open, required, settings};
 use crate::run::verify::{HELD, VerifyJob, verify};
 use crate::scrub::{Policy, Settings};
 use crate::store::clock::Reading;
@@ -116,10 +116,9 @@ impl Scene<'_, '_> {
 
     fn deed(&mut self, item: &Item, file: &Verdict, chronicle: &mut Chronicle) -> Result<(), Halt> {
         let gone = || Halt::Refused { why: Refusal::Vanished, path: file.path.clone() };
-        let (Some(class), Some(directory), Some(name)) = (self.job.config.class(&file.class), file.path.parent(), file.path.file_name()) else { return Err(gone()) };
+        let class = self.job.config.class(&file.class).ok_or_else(gone)?;
         let form = class.all_forms().find(|form| form.name == file.form).ok_or_else(gone)?;
-        let place = self.store.place(directory, Path::new(""))?;
-        let raw = self.store.file(&place, name)?;
+        let raw = open(self.store, class, &file.path)?;
         if Some(raw.identity()) != item.identity {
             return Err(Halt::Refused { why: Refusal::Changed, path: file.path.clone() });
         }
@@ -144,6 +143,8 @@ impl Scene<'_, '_> {
             self.outgrow(class, (&raw, survey), &before, chronicle)?;
         }
         let needed: Vec<&str> = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File | Need::Tables)).map(|form| form.name.as_str()).collect();
+        // Of a form that the ledger knows, nothing was read so far.
+        let formats = if file.actions.contains(&Action::Split) && item.formats.is_empty() { formats((class, form), self.store, &raw)? } else { item.formats.clone() };
         let why = Why { class: &file.class, form: &file.form, required: &needed, deadline: file.deadline, by_hand: None };
         let proven = self.store.prove(raw, why, (chronicle.known(), self.reading.wall))?;
         let boundary = class.boundary(form, self.job.now);
@@ -153,7 +154,7 @@ impl Scene<'_, '_> {
         if file.actions.contains(&Action::Split) {
             let boundary = boundary.ok_or_else(gone)?;
             let nets: Vec<(&Hold, &[IpNet])> = covering.iter().map(|hold| (hold, self.wanted(hold).unwrap_or_default())).collect();
-            let settings = settings(class, item.formats.clone(), &self.policy(form), form);
+            let settings = settings(class, formats, &self.policy(form), form);
             let blur = form.blur();
             let mut stays = |line: &[u8], at: Timestamp| at.checked_add(blur).unwrap_or(Timestamp::MAX) >= boundary || nets.iter().any(|(hold, nets)| wants(hold, nets, line, at));
             let access = (file.reason == Reason::Held).then_some(Access { mode: 0o600, user: None, group: None });

@@ -4,9 +4,8 @@ use super::deeds::Scene;
 use crate::retain::Class;
 use crate::retain::evidence::{Evidence, OUTGROWN};
 use crate::retain::ledger::{Output, Scrubbed};
-use crate::run::catalog::{Need, required};
+use crate::run::catalog::{Need, open, required};
 use crate::store::{Chronicle, Halt, Raw, Reason as Why, Refusal, Survey};
-use std::path::Path;
 
 impl Scene<'_, '_> {
     /// What this file was when forms were made of it, proven by its bytes.
@@ -29,8 +28,7 @@ impl Scene<'_, '_> {
                 return Err(Halt::Refused { why: Refusal::Unproven, path: raw.path() });
             }
             for output in old.iter().filter(|output| output.path.symlink_metadata().is_ok()) {
-                let (Some(directory), Some(name)) = (output.path.parent(), output.path.file_name()) else { continue };
-                let file = self.store.file(&self.store.place(directory, Path::new(""))?, name)?;
+                let file = open(self.store, class, &output.path)?;
                 let why = Why { class: &class.name, form: &form.name, required: &[], deadline: None, by_hand: Some(OUTGROWN) };
                 let proven = self.store.prove(file, why, (chronicle.known(), self.reading.wall))?;
                 // Nobody's file is taken for it.

@@ -92,7 +92,7 @@ fn is_due(config: &Config, key: &SealKey, now: Timestamp) -> bool {
 /// Keys of files that stand, of those that are still written as well.
 fn in_use(config: &Config, store: &Store, items: &[Item]) -> BTreeSet<SealId> {
     let mut paths: BTreeSet<PathBuf> = items.iter().map(|item| item.found.path.clone()).collect();
-    for directory in directories(config) {
+    for directory in directories(config).into_keys() {
         let names = store.place(&directory, Path::new("")).and_then(|place| store.names(&place)).unwrap_or_default();
         paths.extend(names.into_iter().map(|name| directory.join(name)).filter(|path| path.extension().is_some_and(|end| end == "part")));
     }

@@ -6,7 +6,7 @@ use crate::retain::evidence::OUTGROWN;
 use crate::retain::ledger::{Digest, Output, Scrubbed};
 use crate::retain::plan::State;
 use crate::retain::{Class, Dimension, Form as Kept, Keep};
-use crate::run::catalog::{Item, Need, required, settings};
+use crate::run::catalog::{Item, Need, open, required, settings};
 use crate::scrub::{PlaceSource, Policy, Settings};
 use crate::store::{Cause, Chronicle, Halt, Raw, Reason as Why, Refusal, Store, StoreError, Survey, TableOf};
 use jiff::civil::Date;
@@ -153,8 +153,8 @@ impl Scene<'_, '_> {
     /// The file of the catalog, if it still is the one.
     fn opened(&self, item: &Item) -> Result<Raw, Halt> {
         let changed = || Halt::Refused { why: Refusal::Changed, path: item.found.path.clone() };
-        let (Some(directory), Some(name)) = (item.found.path.parent(), item.found.path.file_name()) else { return Err(changed()) };
-        let raw = self.store.file(&self.store.place(directory, Path::new(""))?, name)?;
+        let class = self.job.config.class(&item.found.class).ok_or_else(changed)?;
+        let raw = open(self.store, class, &item.found.path)?;
         self.store.quiet(&raw, self.reading.wall)?;
         if Some(raw.identity()) == item.identity { Ok(raw) } else { Err(changed()) }
     }
@@ -177,9 +177,8 @@ impl Scene<'_, '_> {
 
     /// Takes away the table of a day that was made again with more. Where a hold keeps it, or somebody else took it, both stay as they are.
     fn supersede(&self, counting: &Counting<'_>, (output, why): (&Output, Option<&str>), chronicle: &mut Chronicle) -> Result<(), Halt> {
-        let (Some(directory), Some(name)) = (output.path.parent(), output.path.file_name()) else { return Ok(()) };
         let deleted = |store: &Store, chronicle: &mut Chronicle| {
-            let raw = store.file(&store.place(directory, Path::new(""))?, name)?;
+            let raw = open(store, counting.class, &output.path)?;
             let why = Why { class: &counting.class.name, form: &counting.form.name, required: &[], deadline: None, by_hand: why };
             let proven = store.prove(raw, why, (chronicle.known(), self.reading.wall))?;
             let is_held = self.is_held(&counting.class.name);

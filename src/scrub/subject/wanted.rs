@@ -86,6 +86,14 @@ impl Wanted {
         wanted
     }
 
+    /// Cookies are also called what a label makes of their names.
+    pub(super) fn label(&mut self, label: fn(&str) -> String) {
+        let labelled: Vec<_> = self.cookies.iter().map(|(name, values)| (label(name), values.clone())).collect();
+        for (name, values) in labelled {
+            self.cookies.entry(name).or_default().extend(values);
+        }
+    }
+
     fn cookie(&mut self, name: &str, value: Vec<u8>) {
         self.cookies.entry(name.to_owned()).or_default().insert(value);
     }
