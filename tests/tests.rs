@@ -56,6 +56,7 @@ mod suite {
     pub mod reference;
     mod register;
     mod report;
+    mod reopen;
     mod report_page;
     mod retention;
     mod risk;

@@ -404,6 +404,8 @@ pub enum Fault {
     Leak,
     /// A destroyed key is there again.
     Restored,
+    /// The command that makes a server reopen its log failed.
+    Reopen,
     /// Opened by a person.
     Manual,
 }
@@ -418,6 +420,7 @@ impl Fault {
             Self::Clock => "clock",
             Self::Leak => "leak",
             Self::Restored => "restored",
+            Self::Reopen => "reopen",
             Self::Manual => "manual",
         }
     }

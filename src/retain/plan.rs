@@ -30,6 +30,10 @@ pub struct Found {
     pub too_many_rejects: bool,
     /// It is what an earlier cut left: the records that were older than this stayed because of a hold.
     pub cut: Option<Timestamp>,
+    /// Of raw that somebody writes: the class has a command that makes the server let go of it.
+    pub lets_go: bool,
+    /// There is no record in it.
+    pub empty: bool,
 }
 
 /// What can be done with a file.
@@ -104,6 +108,8 @@ impl Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
+    /// Move it aside, unless it is rotated already, and make the server begin a new one; then this run or the next goes on with it.
+    Reopen,
     /// Make its forms.
     Scrub,
     /// Keep what is young, or what a hold covers, in another file; the rest goes.
@@ -116,6 +122,7 @@ impl Action {
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Reopen => "reopen",
             Self::Scrub => "scrub",
             Self::Split => "split",
             Self::Delete => "delete",
@@ -244,6 +251,10 @@ fn verdict(config: &Config, file: &Found, holds: &BTreeMap<String, Hold>, now: T
         verdict.reason = Reason::Vanished;
         return Some(verdict);
     }
+    if file.empty && file.state == State::InUse && !file.lets_go {
+        // What comes is of a time to come, and nothing is there that could be due.
+        return Some(verdict);
+    }
     let Some(span) = file.span else {
         // Nobody knows its times: it may hold anything, and is somebody's to look at.
         verdict.reason = Reason::Unproven;
@@ -288,7 +299,10 @@ fn verdict(config: &Config, file: &Found, holds: &BTreeMap<String, Hold>, now: T
     };
     if let Some(reason) = stays {
         verdict.reason = reason;
-        verdict.overdue = true;
+        if reason == Reason::InUse && file.lets_go {
+            verdict.actions.push(Action::Reopen);
+        }
+        verdict.overdue = verdict.actions.is_empty();
         return Some(verdict);
     }
     if only_some {

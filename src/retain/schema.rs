@@ -78,7 +78,11 @@ static CLASS: &[Key] = &[
     key("basis", Kind::Text, "legal basis, such as \"legitimate interest\""),
     key("categories", Kind::Texts, "whom the log is about, such as [\"visitors\"]"),
     key("zone", Kind::Text, "time zone in which days end, such as \"Europe/Stockholm\"; UTC if left out"),
-    key("reopen", Kind::Texts, "command that makes the server reopen its log, such as [\"nginx\", \"-s\", \"reopen\"]"),
+    key(
+        "reopen",
+        Kind::Texts,
+        "program and arguments that make the server reopen its log, such as [\"nginx\", \"-s\", \"reopen\"]: for logs with records that are due; run without a shell",
+    ),
     key("split", Kind::Flag, "whether files that straddle a deadline are split; true if left out"),
     key("at_least", Kind::Text, "minimum retention, such as \"30 days\""),
     key("unproven", Kind::Choice(&["refuse", "allow"]), "whether raw may go on the word of outputs that prove nothing (stdout:)"),

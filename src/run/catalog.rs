@@ -1,5 +1,6 @@
 //! The files of the classes, folded from a listing and the ledger: what stands where, of what times, and what can be done with it.
 
+use super::expire::reopen::can_let_go;
 use super::expire::tables::last_moment;
 use crate::format::{Format, detect};
 use crate::retain::aggregate::Table;
@@ -215,6 +216,8 @@ impl Look<'_> {
                 forms: Forms::Proven,
                 too_many_rejects: false,
                 cut: self.known.cut_into(path).map(|split| split.cut),
+                lets_go: false,
+                empty: false,
             },
             identity: None,
             survey: None,
@@ -242,7 +245,10 @@ impl Look<'_> {
         item.identity = Some(identity);
         let quiet = match self.store.quiet(&raw, self.wall) {
             Ok(_) => form.name != class.raw.name || !self.begun.contains(&(identity.device, identity.inode)),
-            Err(Halt::Refused { .. }) => false,
+            Err(Halt::Refused { .. }) => {
+                item.found.lets_go = form.name == class.raw.name && can_let_go(class, path);
+                false
+            }
             Err(Halt::Failed(error)) => {
                 self.failures.push(error);
                 false
@@ -281,15 +287,17 @@ impl Look<'_> {
                 let own = (identity.mtime, identity.mtime);
                 item.found.span = Some(survey.oldest.zip(survey.newest).map_or(own, |(oldest, newest)| (oldest, newest.checked_add(form.blur()).unwrap_or(Timestamp::MAX))));
                 item.found.state = if quiet { State::Quiet } else { State::InUse };
+                item.found.empty = survey.lines == 0;
                 item.found.too_many_rejects = class.max_rejects.is_some_and(|limit| limit.is_exceeded(survey.rejected, survey.lines));
                 if form.name == class.raw.name {
                     item.found.forms = self.forms(class, &survey);
                 }
                 (item.survey, item.formats) = (Some(survey), formats);
             }
-            // Somebody writes it: what stands in it is at most as old as that.
+            // Somebody writes it, so that only what it begins with is known.
             Err(Halt::Refused { why: Refusal::Changed | Refusal::Damaged, .. }) if !quiet => {
-                item.found.span = Some((identity.mtime, identity.mtime));
+                let oldest = self.oldest(class, &raw).map_or(identity.mtime, |oldest| oldest.min(identity.mtime));
+                item.found.span = Some((oldest, identity.mtime));
                 item.found.state = State::InUse;
             }
             // Nobody can say more than that it is as old as its last change: before that is due, it is no alarm.
@@ -297,6 +305,15 @@ impl Look<'_> {
             Err(Halt::Failed(error)) => self.failures.push(error),
         }
         Some(item)
+    }
+
+    /// Time of the oldest record of a file that is written while it is read.
+    fn oldest(&self, class: &Class, raw: &Raw) -> Option<Timestamp> {
+        let settings = settings(class, formats((class, &class.raw), self.store, raw).ok()?, self.policy, &class.raw);
+        let mut oldest: Option<Timestamp> = None;
+        // That it grew meanwhile is no news.
+        let _changed = self.store.each_line(raw, &settings, &mut |_, at| oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))));
+        oldest
     }
 
     /// Whether everything is made of a raw file that is to be made of it.
@@ -331,6 +348,8 @@ impl Look<'_> {
                 forms: Forms::Proven,
                 too_many_rejects: false,
                 cut: None,
+                lets_go: false,
+                empty: false,
             };
             Item { found, identity: Some(scrubbed.identity), survey: None, formats: Vec::new() }
         };

@@ -3,6 +3,7 @@
 pub(super) mod deeds;
 mod grown;
 mod pseudonyms;
+pub(super) mod reopen;
 mod seals;
 pub(super) mod tables;
 
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use pseudonyms::{KeyVerdict, expire_keys, look_at_keys};
+pub use reopen::is_found;
 pub use seals::{SealVerdict, destroy_seal};
 
 /// Files of a class that one run deletes unless somebody says otherwise, whatever a quarter of it is.
@@ -193,7 +195,7 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
         failures.extend(recover((job.config, &BTreeSet::new()), job.now, (store, &mut chronicle)));
     }
     let mut surveys = Surveys::open(job.state);
-    let items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
+    let mut items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
     surveys.keep(job.state)?;
     let plan = planned(job.config, &items, chronicle.known(), job.now);
     let mut report = ExpireReport { fates: waiting(&plan), plan, standstill: None, over_limit: 0, failures, seals: Vec::new() };
@@ -218,6 +220,12 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
         // Without it a form has no place, and nothing of its class is deleted.
         for directory in job.config.classes.iter().flat_map(Class::all_forms).filter_map(Form::directory) {
             report.failures.extend(make_directories(directory).err());
+        }
+        if reopen::reopen(&job, (store, &mut chronicle), (&report.plan, &items), &mut report.failures)? {
+            items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut report.failures)?;
+            surveys.keep(job.state)?;
+            report.plan = planned(job.config, &items, chronicle.known(), job.now);
+            report.fates = waiting(&report.plan);
         }
         let nets = HeldNets::open(job.state)?;
         let (config, now) = (job.config, job.now);

@@ -35,6 +35,11 @@ pub mod watch;
 pub use stock::{Access, Chronicle, Cutting, Digests, Form, Halt, HoldWatch, Making, Parts, Place, Proven, Raw, Reason, Recovered, Refusal, Sieve, Store, Survey};
 pub use tables::TableOf;
 
+/// Whether rotation or compression has given a file its name.
+pub fn is_rotated(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| shelf::stem(name) != name)
+}
+
 use crate::retain::ledger::chain::Broken;
 use std::fmt;
 use std::io;

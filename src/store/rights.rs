@@ -27,6 +27,8 @@ pub enum Missing {
     Read,
     /// Its files belong to somebody else and the right to lease them is not there: deletions wait until 30 minutes pass without a change.
     Lease,
+    /// A program of `reopen` is not there.
+    Program,
 }
 
 impl fmt::Display for Missing {
@@ -36,6 +38,7 @@ impl fmt::Display for Missing {
             Self::Write => "cannot be written to: nothing in it can be deleted; give this user write access, or run as another",
             Self::Exposed => "can be written to by everybody: whoever exchanges a file there decides what is deleted; run chmod o-w on it",
             Self::Read => "cannot be read",
+            Self::Program => "is not there: logs that a server has open are not let go of; correct `reopen`",
             Self::Lease => "belongs to somebody else, and CAP_LEASE is missing: that nobody writes it can only be told from 30 minutes without a change",
         })
     }

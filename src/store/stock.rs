@@ -327,6 +327,11 @@ impl Store {
         self.shelf.hold(&place.0, name).map(Raw)
     }
 
+    /// Gives a raw file another name in its directory, as rotation does.
+    pub fn set_aside(&self, raw: Raw, name: &OsStr) -> Result<Raw, Halt> {
+        self.shelf.set_aside(raw.0, name).map(Raw)
+    }
+
     /// Says that nobody writes a file just now, and how that is known.
     pub fn quiet(&self, raw: &Raw, wall: Timestamp) -> Result<Quiescence, Halt> {
         self.shelf.glance(&raw.0, wall)

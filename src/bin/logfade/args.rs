@@ -352,7 +352,7 @@ pub(crate) struct Open {
   expired          all of its records are due
   straddles        some are due, others not: it is cut, unless the class says split = false
   held             a hold covers it
-  in_use           somebody writes it
+  in_use           somebody writes it; with the action reopen, it is moved aside and its server told to let go of it
   not_scrubbed     its forms are not made and cannot be made here
   unproven         it cannot be read to its end, or is no plain file with one name
   too_many_rejects more of its lines do not parse than max_rejects allows

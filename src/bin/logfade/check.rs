@@ -4,7 +4,7 @@ use crate::args::{Args, Check};
 use crate::show::{self, say, table};
 use crate::{Outcome, config, keys, state};
 use logfade::retain::{self, Class, Config, Keep, Output, Source};
-use logfade::run::expire::raw_files;
+use logfade::run::expire::{is_found, raw_files};
 use logfade::store::rights::{self, Lack, Missing};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -43,6 +43,9 @@ fn lacking(class: &Class) -> Vec<Lack> {
         found.extend(directories.into_iter().flat_map(rights::directory));
     }
     found.extend(class.all_forms().filter_map(|form| form.directory()).flat_map(rights::directory));
+    if !is_found(&class.reopen) {
+        found.extend(class.reopen.first().map(|program| Lack { path: program.into(), what: Missing::Program }));
+    }
     found
 }
 

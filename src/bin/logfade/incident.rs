@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
   logfade incident add --class site --reason \"backup of the raw log was copied to a laptop\"
   logfade incident close 17 --reason \"the copy was destroyed\"
 
-The program opens incidents by itself: overdue, vanished, unreadable, clock, leak, restored. What you add is `manual`.")]
+The program opens incidents by itself: overdue, vanished, unreadable, clock, leak, restored, reopen. What you add is `manual`.")]
 pub(crate) struct Incident {
     #[command(subcommand)]
     action: Action,

@@ -23,6 +23,7 @@ pub(super) fn class(section: &Section<'_>, outside: Outside<'_>) -> Result<Class
         ));
     }
     let source = source(section)?;
+    let reopen = reopen(section, &source)?;
     let format = format(section)?;
     let zone = match section.text_of("zone") {
         None => TimeZone::UTC,
@@ -69,7 +70,7 @@ pub(super) fn class(section: &Section<'_>, outside: Outside<'_>) -> Result<Class
         basis: section.words("basis")?,
         categories: section.strings("categories"),
         zone,
-        reopen: section.strings("reopen"),
+        reopen,
         split: section.flag("split", true),
         at_least,
         unproven,
@@ -110,6 +111,64 @@ fn source(section: &Section<'_>) -> Result<Source, Fault> {
         )),
         (false, false) => Err(section.fault("listen", "a class has raw files or listens, never both", ("the second source", "make two classes of it"))),
     }
+}
+
+/// The command that makes the server reopen its log: a program and its arguments, and globs that know a log again under its new name.
+fn reopen(section: &Section<'_>, source: &Source) -> Result<Vec<String>, Fault> {
+    let words = section.texts("reopen");
+    let Some((program, span)) = words.first().cloned() else { return Ok(Vec::new()) };
+    let Source::Raw(globs) = source else {
+        return Err(section.fault("reopen", "reopen belongs to logs that a server writes", ("nothing to reopen", "leave it out: what is listened to is written by logfade")));
+    };
+    let fault = |span, cause: &str, remedy: &'static str| Err(section.text.fault(span, cause, ("no program and arguments", remedy)));
+    if words.iter().any(|(word, _)| word.contains('\0')) || program.trim().is_empty() {
+        return fault(span, "reopen names no program", "write it as [\"nginx\", \"-s\", \"reopen\"]");
+    }
+    if words.len() == 1 && program.contains(char::is_whitespace) {
+        return fault(span, "reopen is run without a shell", "write program and arguments apart: [\"nginx\", \"-s\", \"reopen\"]");
+    }
+    if program.contains('/') && !Path::new(program).is_absolute() {
+        return fault(
+            span,
+            "a program beside the configuration is not looked for",
+            "write its whole path, or its name alone: it is looked for in /usr/sbin, /usr/bin and the like",
+        );
+    }
+    let is_raw = |path: &str| globs.iter().any(|glob| glob.matcher.is_match(path));
+    if let Some(at) = globs.iter().position(|glob| !is_raw(&format!("{}.1767225600", example(&glob.text)))) {
+        let span = section.texts("raw").into_iter().nth(at).map_or_else(|| section.place("raw"), |(_, span)| span);
+        let words = ("does not take access.log.1767225600", "end it with *, such as /var/log/nginx/access.log*, or name rotated logs in a second glob");
+        return Err(section.text.fault(span, "a log that is moved aside would not be of this class any more", words));
+    }
+    Ok(words.into_iter().map(|(word, _)| word.to_owned()).collect())
+}
+
+/// A path that a glob takes: the first alternative of each choice, and x for what is free.
+fn example(glob: &str) -> String {
+    let (mut path, mut chars) = (String::new(), glob.chars().peekable());
+    let (mut depth, mut other) = (0_u32, false);
+    while let Some(char) = chars.next() {
+        match char {
+            '{' => depth += 1,
+            ',' if depth > 0 => other = true,
+            '}' if depth > 0 => (depth, other) = (depth - 1, depth > 1 && other),
+            _ if other => {}
+            '*' => {
+                while chars.next_if_eq(&'*').is_some() {}
+                path.push('x');
+            }
+            '?' => path.push('x'),
+            '[' => {
+                let first = chars.next().filter(|first| !matches!(first, '!' | '^'));
+                path.push(first.unwrap_or('x'));
+                // A class may begin with the bracket that ends others.
+                chars.by_ref().find(|char| *char == ']');
+            }
+            '\\' => path.extend(chars.next()),
+            plain => path.push(plain),
+        }
+    }
+    path
 }
 
 /// A glob, or what is wrong with it and what to do.

@@ -48,6 +48,8 @@ fn found(class: &str, form: &str, oldest: &str, newest: &str) -> Found {
         forms: Forms::Proven,
         too_many_rejects: false,
         cut: None,
+        lets_go: false,
+        empty: false,
     }
 }
 
@@ -74,7 +76,7 @@ fn judge(file: Found, holds: &BTreeMap<String, Hold>) -> (Reason, Vec<Action>, b
 
 #[test]
 fn every_file_gets_a_reason() {
-    use Action::{Delete, Scrub, Split};
+    use Action::{Delete, Reopen, Scrub, Split};
     let none = BTreeMap::new();
     let (old, edge, young) = ("2026-05-20T10:00:00Z", "2026-05-31T21:59:59Z", "2026-05-31T22:00:00Z");
     let expired = || found("site", "raw", old, edge);
@@ -88,6 +90,10 @@ fn every_file_gets_a_reason() {
         ("forms to make, young", Found { forms: Forms::ToMake, ..found("site", "raw", young, young) }, Reason::Young, vec![], false),
         ("forms that cannot be made", Found { forms: Forms::Missing, ..expired() }, Reason::NotScrubbed, vec![], true),
         ("in use", Found { state: State::InUse, ..straddles() }, Reason::InUse, vec![], true),
+        ("in use, and the server can be told", Found { state: State::InUse, lets_go: true, ..straddles() }, Reason::InUse, vec![Reopen], false),
+        ("in use, young, and the server can be told", Found { state: State::InUse, lets_go: true, ..found("site", "raw", young, young) }, Reason::Young, vec![], false),
+        ("quiet, and the server could be told", Found { lets_go: true, ..straddles() }, Reason::Straddles, vec![Split], false),
+        ("in use and empty", Found { state: State::InUse, empty: true, ..expired() }, Reason::Young, vec![], false),
         ("in use and young", Found { state: State::InUse, ..found("site", "raw", young, young) }, Reason::Young, vec![], false),
         ("damaged", Found { state: State::Unreadable, ..expired() }, Reason::Unproven, vec![], true),
         ("rejects", Found { too_many_rejects: true, forms: Forms::ToMake, ..expired() }, Reason::TooManyRejects, vec![], true),
@@ -182,6 +188,8 @@ proptest! {
             forms: [Forms::Proven, Forms::ToMake, Forms::Missing][forms],
             too_many_rejects: false,
             cut: cut.map(second),
+            lets_go: false,
+            empty: false,
         };
         let held = Hold { name: "case".into(), class: class.into(), from: from.map(second), to: to.map(second), addresses: addresses.then(Default::default), reason: "x".into(), until: None };
         let now = second(now);

@@ -47,6 +47,11 @@ pub(super) fn carry_out(
     for item in items {
         let Some(verdict) = report.plan.files.iter().position(|file| file.path == item.found.path) else { continue };
         let Some(file) = report.plan.files.get(verdict).filter(|file| !file.actions.is_empty()).cloned() else { continue };
+        if file.actions.contains(&Action::Reopen) {
+            // The server was told already, and has not let go.
+            mark(report, verdict, Fate::Refused(Refusal::InUse));
+            continue;
+        }
         let room = left.entry(file.class.clone()).or_insert(usize::MAX);
         if *room == 0 || total == Some(0) {
             report.over_limit += 1;

@@ -3,16 +3,15 @@
 use super::event::{Event, Level};
 use super::follow::Follower;
 use super::lane::Step;
-use super::log::is_rotated;
 use super::sink::Kind;
 use crate::retain::ledger::{Counts, Entry, Fault, Incident, Reasons, Scrubbed};
 use crate::run::catalog::MAX_LINE;
 use crate::run::verify::{HELD, VerifyJob, verify};
-use crate::store::Halt;
 use crate::store::checkpoint::SegmentState;
 use crate::store::seal::Keychain;
 use crate::store::segment::{Ending, discard};
 use crate::store::trail::{Trail, Whole};
+use crate::store::{Halt, is_rotated};
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -6,12 +6,9 @@ use super::sink::Remote;
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::store::StoreError;
 use crate::store::checkpoint::LogState;
-use crate::store::segment::stem;
 use crate::store::trail::{HEAD, Mark, Sight, Trail};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of the sample by which a format is found out.
@@ -214,9 +211,4 @@ impl Log {
 fn is_cut(sample: &[u8]) -> bool {
     let carried = |line: &[u8]| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker));
     sample.split(|byte| *byte == b'\n').take(100).any(carried)
-}
-
-/// Whether rotation gave a file its name.
-pub(super) fn is_rotated(path: &Path) -> bool {
-    path.file_name().is_some_and(|name: &OsStr| stem(name) != name)
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything here is written against [`Files`], so that the tests can stop it at every step.
 
+mod aside;
 mod cut;
 mod draft;
 mod form;

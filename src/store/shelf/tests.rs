@@ -1,5 +1,6 @@
 //! The verbs stopped at every change, failed at every step, and meddled with between any two steps.
 
+mod aside;
 mod erase;
 
 use super::form::{Order, Survey};
@@ -18,8 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod sealed;
-
 mod tables;
+
 const RAW: &str = "/logs/access.log.1";
 
 fn at(text: &str) -> Timestamp {
