@@ -222,6 +222,32 @@ mod tests {
 
     const ZONES: [&str; 5] = ["Europe/Stockholm", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut"];
 
+    /// Every clock change of five zones from 2015 to 2038, one after the other: seconds, hours and a day around it, for what leads there and
+    /// what begins there.
+    #[test]
+    fn no_clock_change_makes_a_deadline_early() {
+        let (mut changes, around) = (0, [-90_000, -86_400, -7_200, -3_601, -3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 7_200, 86_400, 90_000]);
+        for name in ZONES {
+            let zone = zone(name);
+            let end: Timestamp = "2038-12-31T00:00:00Z".parse().unwrap();
+            for change in zone.following("2015-01-01T00:00:00Z".parse().unwrap()).map(|change| change.timestamp()).take_while(|change| *change < end) {
+                changes += 1;
+                for (span, seconds) in ["1 day", "7 days", "1 month", "6 months", "1 year"].into_iter().flat_map(|span| around.map(|seconds| (span, seconds))) {
+                    let Until::Span(span) = until(span) else { panic!("a span") };
+                    let near = Timestamp::from_second(change.as_second() + seconds).unwrap();
+                    let back = near.to_zoned(zone.clone()).checked_sub(span.jiff().unwrap()).unwrap().timestamp();
+                    for record in [near, back] {
+                        let due = deadline(record, Until::Span(span), &zone).unwrap();
+                        let exact = record.to_zoned(zone.clone()).checked_add(span.jiff().unwrap()).unwrap();
+                        assert!(due > exact.timestamp(), "{name} {change} {seconds} {span}: early");
+                        assert_eq!(due.to_zoned(zone.clone()).date(), exact.date().tomorrow().unwrap(), "{name} {change} {seconds} {span}");
+                    }
+                }
+            }
+        }
+        assert!(changes > 150, "{changes} changes");
+    }
+
     proptest! {
         /// Around every clock change of five zones: the deadline lies behind the whole span, within two days of it, on a local midnight
         /// (or the first moment of a day that has none), and a later record is never due earlier.

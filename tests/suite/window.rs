@@ -83,3 +83,52 @@ fn no_record_goes_early_because_its_time_was_cut() {
         assert!(early > 0 && standing(&dir.path().join("clean")).is_empty(), "{form} {zone}: all was there, and all went");
     }
 }
+
+/// The clock jumps while a record is young: whatever it says, the record stays, and goes when the time has really come.
+#[test]
+fn a_clock_that_jumps_deletes_nothing_early() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    for name in ["clean", "state"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let config = config(dir.path(), "second", "Europe/Stockholm");
+    let begin: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+    // Raw for a day: due with the end of the 2nd of May.
+    let line = format!("203.0.113.7 - - [{}] \"GET /item/0 HTTP/1.1\" 200 512 \"-\" \"-\"\n", begin.strftime("%d/%b/%Y:%H:%M:%S +0000"));
+    fs::write(dir.path().join("access.log.1"), line).unwrap();
+    let modified = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(begin.as_second().unsigned_abs());
+    fs::File::options().write(true).open(dir.path().join("access.log.1")).unwrap().set_modified(modified).unwrap();
+    let run = |wall: Timestamp, running: i64, start: &str| {
+        let clock = || Reading { wall, running, start: start.into() };
+        let job = ExpireJob { config: &config, state: &dir.path().join("state"), now: wall, clock: &clock, limit: None, yes: false, keys: None, places: Vec::new() };
+        expire(job).unwrap()
+    };
+    let at = |seconds: i64| begin.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    for minute in 0..2 {
+        assert_eq!(run(at(60 * minute), 1000 + 60 * minute, "a").plan.overdue, 0);
+    }
+    let (day, years) = (86_400, 3653 * 86_400);
+    let jumps = [
+        ("1970", Timestamp::UNIX_EPOCH),
+        ("2038", "2038-01-19T03:14:08Z".parse().unwrap()),
+        ("a day back", at(-day)),
+        ("two days ahead", at(2 * day)),
+        ("ten years back", at(-years)),
+        ("ten years ahead", at(years)),
+    ];
+    for (what, wall) in jumps {
+        // Without a start of the machine, and behind one.
+        for (running, start) in [(1200, "a"), (60, "b")] {
+            if (what, start) == ("two days ahead", "b") {
+                // A machine may have been off for two days.
+                continue;
+            }
+            let report = run(wall, running, start);
+            assert!(matches!(report.standstill, Some(logfade::run::expire::Standstill::Clock(_))), "{what} {start}: {report:?}");
+            assert_eq!(standing(dir.path()), BTreeSet::from([0]), "{what} {start}");
+        }
+    }
+    let report = run(at(2 * day), 1000 + 2 * day, "a");
+    assert!(report.standstill.is_none() && standing(dir.path()).is_empty(), "{report:?}");
+    assert_eq!(standing(&dir.path().join("clean")), BTreeSet::from([0]));
+}
