@@ -23,6 +23,7 @@ mod suite {
     mod attacks;
     pub mod batch;
     mod batch_kill;
+    mod bombs;
     mod canary;
     mod cases;
     mod corpora;
@@ -55,17 +56,17 @@ mod suite {
     mod recipes;
     pub mod reference;
     mod register;
-    mod report;
     mod reopen;
+    mod report;
     mod report_page;
     mod retention;
     mod risk;
     pub mod run;
     pub mod samples;
     mod seal;
+    mod seek;
     mod servers;
     mod stall;
-    mod seek;
     mod subject;
     pub mod support;
     mod vectors;
