@@ -34,6 +34,8 @@ mod suite {
     mod formats;
     pub mod full_disk;
     mod grown;
+    pub mod hear;
+    mod hear_disk;
     mod http;
     mod identity;
     mod init;
@@ -65,7 +67,8 @@ mod suite {
     pub mod samples;
     mod seal;
     mod seek;
-    mod servers;
+    pub mod servers;
+    mod servers_heard;
     mod stall;
     mod subject;
     pub mod support;

@@ -146,7 +146,8 @@ fn activity(class: &Class) -> Activity {
 
 fn listener(listen: &Listen) -> String {
     match listen {
-        Listen::SyslogUnix(door) | Listen::SyslogUnixStream(door) => format!("syslog on {}", door.path.display()),
+        Listen::SyslogUnix(door) => format!("syslog datagrams on {}", door.path.display()),
+        Listen::SyslogUnixStream(door) => format!("syslog on the stream socket {}", door.path.display()),
         Listen::SyslogUdp(address) => format!("syslog over UDP on {address}"),
         Listen::SyslogTcp(address) => format!("syslog over TCP on {address}"),
         Listen::Fifo(door) => format!("named pipe {}", door.path.display()),

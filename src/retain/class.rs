@@ -90,6 +90,16 @@ pub enum Listen {
     Fifo(Door),
 }
 
+impl Listen {
+    /// Its place in the file system, if it has one.
+    pub const fn door(&self) -> Option<&Door> {
+        match self {
+            Self::SyslogUnix(door) | Self::SyslogUnixStream(door) | Self::Fifo(door) => Some(door),
+            Self::SyslogUdp(_) | Self::SyslogTcp(_) => None,
+        }
+    }
+}
+
 /// A place in the file system where others hand lines over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {

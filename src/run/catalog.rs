@@ -9,12 +9,12 @@ use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
 use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
 use crate::scrub::{OnReject, Output as Layout, Policy, Settings};
-use crate::store::checkpoint::Checkpoint;
+use crate::store::checkpoint::{Begun, Checkpoint};
 use crate::store::kept::Surveys;
 use crate::store::source::{Block, Filled};
 use crate::store::{Halt, Place, Raw, Refusal, Store, StoreError, Survey};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,17 +43,17 @@ pub(super) struct Look<'a> {
     pub(super) wall: Timestamp,
     /// For reading times: what it does with the rest is thrown away.
     pub(super) policy: &'a Arc<Policy>,
-    /// Device and inode of raw logs that the sidecar has begun: what it makes of them is its own to finish.
-    pub(super) begun: HashSet<(u64, u64)>,
+    /// What the sidecar has begun is its own to finish.
+    pub(super) begun: Begun,
     /// What could not be looked at.
     pub(super) failures: Vec<StoreError>,
 }
 
-/// Device and inode of every raw log that the sidecar has begun.
-pub(super) fn begun(config: &Config, state: &Path) -> Result<HashSet<(u64, u64)>, StoreError> {
-    let mut begun = HashSet::new();
+/// What the sidecar has begun and not finished.
+pub(super) fn begun(config: &Config, state: &Path) -> Result<Begun, StoreError> {
+    let mut begun = Begun::default();
     for class in &config.classes {
-        begun.extend(Checkpoint::unfinished(state, &class.name)?);
+        Checkpoint::unfinished(state, &class.name, &mut begun)?;
     }
     Ok(begun)
 }
@@ -123,8 +123,13 @@ pub(super) fn formats((class, form): (&Class, &Form), store: &Store, raw: &Raw) 
     let mut source = store.lines(raw, MAX_LINE)?;
     // A line that is too long says nothing about the format.
     let _filled: Filled = source.fill(&mut block, SAMPLE)?;
-    let ranked = detect::rank(block.as_bytes());
-    Ok(ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect())
+    Ok(ranked(block.as_bytes()))
+}
+
+/// The formats that a sample may have, the likeliest first.
+pub(super) fn ranked(sample: &[u8]) -> Vec<Arc<Format>> {
+    let ranked = detect::rank(sample);
+    ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect()
 }
 
 /// Whether the lines of a form are records with the names of the Elastic Common Schema. What `batch` made is known by how it begins.
@@ -244,7 +249,7 @@ impl Look<'_> {
         let identity = raw.identity();
         item.identity = Some(identity);
         let quiet = match self.store.quiet(&raw, self.wall) {
-            Ok(_) => form.name != class.raw.name || !self.begun.contains(&(identity.device, identity.inode)),
+            Ok(_) => form.name != class.raw.name || !self.is_begun(class, &identity),
             Err(Halt::Refused { .. }) => {
                 item.found.lets_go = form.name == class.raw.name && can_let_go(class, path);
                 false
@@ -314,6 +319,12 @@ impl Look<'_> {
         // That it grew meanwhile is no news.
         let _changed = self.store.each_line(raw, &settings, &mut |_, at| oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))));
         oldest
+    }
+
+    /// Whether the sidecar is still at work with a raw file, or with what it is going to say of it in the ledger.
+    fn is_begun(&self, class: &Class, identity: &Identity) -> bool {
+        let is_fresh = |since: &Timestamp| identity.mtime >= *since && self.known.seen(identity).is_none();
+        self.begun.logs.contains(&(identity.device, identity.inode)) || self.begun.heard.get(&class.name).is_some_and(is_fresh)
     }
 
     /// Whether everything is made of a raw file that is to be made of it.

@@ -10,12 +10,12 @@ use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Deletion, Entry, Fault, Hold, IdentifierKind, Subject, SubjectRequest};
 use crate::retain::{Class, Config, Form, Keep};
 use crate::scrub::{Identifier, Period, PeriodKey, Policy, Seeker, Value, Whose};
+use crate::store::checkpoint::Begun;
 use crate::store::clock::Reading;
 use crate::store::kept::{HeldNets, Surveys};
 use crate::store::{Chronicle, Cutting, Halt, HoldWatch, Reason as Why, Refusal, Store, StoreError};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use targets::{Target, archives, targets};
@@ -211,7 +211,7 @@ impl SubjectJob<'_> {
     }
 
     fn look<'l>(&'l self, store: &'l Store, (known, surveys, policy): (&'l Evidence, &'l mut Surveys, &'l Arc<Policy>)) -> Look<'l> {
-        let (begun, failures) = begun(self.config, self.state).map_or_else(|error| (HashSet::new(), vec![error]), |begun| (begun, Vec::new()));
+        let (begun, failures) = begun(self.config, self.state).map_or_else(|error| (Begun::default(), vec![error]), |begun| (begun, Vec::new()));
         Look { config: self.config, store, known, surveys, wall: self.reading.wall, policy, begun, failures }
     }
 

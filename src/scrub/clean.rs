@@ -177,6 +177,15 @@ impl Tally {
         }
     }
 
+    /// Counts lines that are rejected without having been seen.
+    pub fn unseen(&mut self, reject: Reject, lines: u64) {
+        self.read += lines;
+        self.rejected += lines;
+        if let Some(count) = self.reasons.get_mut(reject.index()) {
+            *count += lines;
+        }
+    }
+
     /// Rejected lines by reason; only reasons that occurred.
     pub fn reasons(&self) -> BTreeMap<&'static str, u64> {
         Reject::ALL.into_iter().zip(self.reasons).filter(|(_, count)| *count > 0).map(|(reject, count)| (reject.name(), count)).collect()

@@ -1,12 +1,13 @@
 //! How far the sidecar has come: positions in raw logs and lengths of segments, committed together in one small file per class.
 
 use super::clock::replace;
+use super::segment::parts;
 use super::trail::{Head, Mark};
 use super::{Cause, StoreError};
 use crate::retain::ledger::{Counts, Digest, Keyed, Output, Reasons};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,26 @@ pub struct Checkpoint {
     pub next: u64,
     /// Raw logs that are followed, and those that were and may come back under another name.
     pub logs: Vec<LogState>,
+    /// What was heard and is not finished, in the order in which it came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stretches: Vec<StretchState>,
+}
+
+/// What was heard on end: one raw segment, and the forms that follow it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StretchState {
+    /// Its number.
+    pub id: u64,
+    /// Where it is kept.
+    pub raw: SegmentState,
+    /// Lines in it.
+    pub lines: u64,
+    /// Bytes of it by which its format was found out; 0 where the configuration names it.
+    pub sample: u64,
+    /// When something was last received.
+    pub received: Timestamp,
+    /// Its forms, by name.
+    pub lanes: BTreeMap<String, LaneState>,
 }
 
 /// One raw log.
@@ -80,6 +101,12 @@ pub struct SegmentState {
     pub start: u64,
     /// Its committed length.
     pub length: u64,
+    /// Whether it is written only encrypted.
+    #[serde(default)]
+    pub sealed: bool,
+    /// Bytes of its lines, if it is sealed.
+    #[serde(default)]
+    pub packed: u64,
     /// Lines that a `where` left out.
     pub excluded: u64,
     /// Times of its oldest and newest record.
@@ -92,6 +119,22 @@ pub struct SegmentState {
     pub closed: bool,
 }
 
+impl SegmentState {
+    /// Bytes of its lines.
+    pub const fn plain(&self) -> u64 {
+        if self.sealed { self.packed } else { self.length }
+    }
+}
+
+/// What the sidecar has begun in a class and not finished.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    /// Device and inode of raw logs.
+    pub logs: HashSet<(u64, u64)>,
+    /// By class, when the oldest raw segment was begun that has ended: its file may stand and not be in the ledger yet.
+    pub heard: BTreeMap<String, Timestamp>,
+}
+
 impl Checkpoint {
     /// That of a class; a fresh one where there is none.
     pub fn open(state: &Path, class: &str) -> Result<Self, StoreError> {
@@ -101,7 +144,7 @@ impl Checkpoint {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut salt = [0; 4];
                 getrandom::fill(&mut salt).map_err(|error| StoreError::io("make", &path)(error.into()))?;
-                return Ok(Self { salt: format!("{:08x}", u32::from_ne_bytes(salt)), next: 1, logs: Vec::new() });
+                return Ok(Self { salt: format!("{:08x}", u32::from_ne_bytes(salt)), next: 1, logs: Vec::new(), stretches: Vec::new() });
             }
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
@@ -116,9 +159,21 @@ impl Checkpoint {
         replace(state, &name(class), &serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Device and inode of the raw logs of a class that the sidecar has begun and not finished.
-    pub fn unfinished(state: &Path, class: &str) -> Result<HashSet<(u64, u64)>, StoreError> {
-        let begun = Self::open(state, class)?;
-        Ok(begun.logs.iter().filter(|log| log.done.is_none()).map(|log| (log.mark.device, log.mark.inode)).collect())
+    /// Adds what the sidecar has begun in a class and not finished.
+    pub fn unfinished(state: &Path, class: &str, begun: &mut Begun) -> Result<(), StoreError> {
+        let there = Self::open(state, class)?;
+        begun.logs.extend(there.logs.iter().filter(|log| log.done.is_none()).map(|log| (log.mark.device, log.mark.inode)));
+        begun.heard.extend(there.stretches.iter().filter(|stretch| stretch.raw.closed).map(|stretch| stretch.raw.opened).min().map(|since| (class.to_owned(), since)));
+        Ok(())
+    }
+
+    /// Segments in a directory that a killed run began and never committed: what stands in them is read again.
+    pub fn strays(&self, directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let lanes = self.logs.iter().map(|log| &log.lanes).chain(self.stretches.iter().map(|stretch| &stretch.lanes)).flat_map(BTreeMap::values);
+        let raw = self.stretches.iter().map(|stretch| &stretch.raw);
+        let known: BTreeSet<&Path> = lanes.flat_map(|lane| &lane.segments).chain(raw).map(|segment| segment.part.as_path()).collect();
+        let mut found = parts(directory, &format!(".{}-", self.salt))?;
+        found.retain(|part| !known.contains(part.as_path()));
+        Ok(found)
     }
 }

@@ -1,6 +1,7 @@
 //! The only folder that opens files: raw bytes come in through [`source`], clean bytes go out through [`sink`].
 //!
-//! What leaves it are verbs that take a [`crate::scrub::Clean`], a finished table of counts, or the quarantine's own buffer; none takes raw bytes.
+//! What leaves it are verbs that take a [`crate::scrub::Clean`], a finished table of counts, the quarantine's own buffer, or what a listener heard,
+//! for the raw form; none takes other raw bytes.
 
 pub mod archive;
 pub mod checkpoint;
@@ -26,6 +27,7 @@ pub mod segment;
 mod shelf;
 pub mod sink;
 pub mod source;
+pub mod spool;
 mod stock;
 mod tables;
 pub mod trail;

@@ -18,6 +18,7 @@
 //! and an age file that somebody made for the public half of a seal key opens as a sealed file does.
 
 mod frame;
+mod growing;
 mod keychain;
 mod pour;
 mod reader;
@@ -31,6 +32,7 @@ pub use pour::pour;
 pub use sealer::{Sealed, Sealer, Sealing};
 
 pub(in crate::store) use frame::{AGE, MAGIC, seals_of};
+pub(in crate::store) use growing::{Frames, Spot};
 pub(in crate::store) use keychain::{Gone, gone};
 pub(in crate::store) use reader::Unsealed;
-pub(in crate::store) use sealer::{Appendix, Envelope};
+pub(in crate::store) use sealer::{Appendix, Envelope, put};

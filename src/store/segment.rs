@@ -1,12 +1,13 @@
-//! The file that a form grows in: plain clean lines in a `.part`, cut back to what was committed, compressed when it ends.
+//! The file that a form grows in: a `.part` of whole lines, plain or sealed, cut back to what was committed, compressed when it ends.
 
 use super::files::disk::Disk;
 use super::files::{Files, Owner};
+use super::seal::{Frames, Keychain, Seal, Sealer, Sealing, put};
 use super::seek::SeekTable;
 use super::shelf::{self, Access, Halt, Refusal, Shelf};
 use super::sink::{Compress, Encoder, FRAME, Frame};
 use super::{Cause, Store, StoreError, sync_directory};
-use crate::retain::ledger::{Digest, Keyed, Output};
+use crate::retain::ledger::{Digest, Identity, Keyed, Output};
 use crate::scrub::Clean;
 use crate::store::digest::Meter;
 use jiff::Timestamp;
@@ -14,18 +15,42 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Ends the name of a segment that grows.
 pub const PART: &str = ".part";
 
+/// Whose segments are written only encrypted, and with which keys.
+#[derive(Clone, Debug)]
+pub struct Seals {
+    /// Where a key for each is made.
+    pub keys: Keychain,
+    /// The class.
+    pub class: String,
+    /// The form.
+    pub form: String,
+    /// Level of zstd.
+    pub level: i32,
+}
+
+impl Seals {
+    const fn sealing(&self, mode: u32) -> Sealing<'_> {
+        Sealing { keys: &self.keys, class: self.class.as_str(), form: self.form.as_str(), level: self.level, mode }
+    }
+}
+
 /// A segment that grows.
 pub struct Segment {
-    file: File,
+    body: Body,
     path: PathBuf,
     len: u64,
+}
+
+enum Body {
+    Plain(File),
+    Sealed(Box<Sealer>),
 }
 
 /// What ends a segment.
@@ -35,6 +60,10 @@ pub struct Ending<'a> {
     pub part: &'a Path,
     /// Its committed length.
     pub length: u64,
+    /// Bytes of its lines: the same, unless it is sealed.
+    pub plain: u64,
+    /// Whether it is sealed.
+    pub sealed: bool,
     /// Name of the raw log that it was made of.
     pub raw: &'a OsStr,
     /// What tells two segments with the same name, span and content apart: the raw log and the place in it.
@@ -49,53 +78,100 @@ pub struct Ending<'a> {
     pub access: Access,
     /// Level of zstd.
     pub level: i32,
+    /// Whether, and for whom, the finished file is sealed. It keeps the key of its segment.
+    pub seals: Option<&'a Seals>,
     /// Lines that the form's `where` left out.
     pub excluded: u64,
 }
 
+/// What became of a segment.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// As the ledger writes it.
+    pub output: Output,
+    /// Of its lines.
+    pub content: Keyed,
+    /// Which file it is.
+    pub identity: Identity,
+}
+
 impl Segment {
     /// Begins a segment, in place of what a killed run left under this name before it was committed. Makes the directory, 0750.
-    pub fn begin(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let failed = || StoreError::io("make", path);
+    pub fn begin(path: &Path, access: Access, seals: Option<&Seals>) -> Result<Self, StoreError> {
         let parent = directory_of(path)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(|errno| failed()(errno.into()))?;
-        file.set_len(0).map_err(failed())?;
-        let own = Disk.stat(&file).map_err(failed())?;
+        let body = match seals {
+            None => {
+                let file = open(path, OFlags::RDWR | OFlags::CREATE)?;
+                file.set_len(0).map_err(StoreError::io("make", path))?;
+                Body::Plain(file)
+            }
+            Some(seals) => {
+                discard(path)?;
+                // Whoever may read it in the end may not before it is theirs.
+                Body::Sealed(Box::new(Sealer::create(path, &seals.sealing(0o600))?))
+            }
+        };
+        let segment = Self { body, path: path.to_owned(), len: 0 };
+        let own = Disk.stat(segment.file()).map_err(StoreError::io("read", path))?;
         let owner = Owner { user: access.user.unwrap_or(own.owner.user), group: access.group.unwrap_or(own.owner.group), mode: access.mode };
-        Disk.own(&file, owner).map_err(StoreError::io("set the owner and mode of", path))?;
+        Disk.own(segment.file(), owner).map_err(StoreError::io("set the owner and mode of", path))?;
         sync_directory(parent)?;
-        Ok(Self { file, path: path.to_owned(), len: 0 })
+        Ok(segment)
     }
 
     /// Opens a segment again and cuts it back to its commit. One that is shorter was changed by somebody.
-    pub fn resume(path: &Path, committed: u64) -> Result<Self, StoreError> {
-        let failed = || StoreError::io("open", path);
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| failed()(errno.into()))?;
-        let there = file.metadata().map_err(failed())?.len();
+    pub fn resume(path: &Path, committed: u64, seals: Option<&Seals>) -> Result<Self, StoreError> {
+        let file = open(path, OFlags::RDWR)?;
+        let there = file.metadata().map_err(StoreError::io("read", path))?.len();
         if there < committed {
-            let cause =
-                Cause::Refused { why: "this segment is shorter than what was committed", remedy: "somebody changed it: put it back as it was; nothing is written behind it" };
-            return Err(StoreError { verb: "open", path: path.to_owned(), cause });
+            return Err(shorter(path));
         }
-        file.set_len(committed).and_then(|()| file.seek(SeekFrom::Start(committed))).map_err(failed())?;
-        Ok(Self { file, path: path.to_owned(), len: committed })
+        let body = match seals {
+            None => {
+                file.set_len(committed).map_err(StoreError::io("cut", path))?;
+                Body::Plain(file)
+            }
+            Some(seals) => Body::Sealed(Box::new(Sealer::resume(path, &seals.sealing(0o600), Some(committed))?)),
+        };
+        Ok(Self { body, path: path.to_owned(), len: committed })
     }
 
-    /// Appends whole lines.
+    /// Appends whole lines; sealed ones as one frame.
     pub fn write(&mut self, clean: &Clean) -> Result<(), StoreError> {
-        self.file.write_all(clean.as_bytes()).map_err(StoreError::io("write", &self.path))?;
-        self.len += clean.as_bytes().len() as u64;
+        self.put(clean.as_bytes())
+    }
+
+    /// The same for lines of any kind: all of them or none.
+    pub(super) fn put(&mut self, lines: &[u8]) -> Result<(), StoreError> {
+        match &mut self.body {
+            Body::Plain(file) => {
+                put(file, lines, self.len).map_err(StoreError::io("write", &self.path))?;
+                self.len += lines.len() as u64;
+            }
+            Body::Sealed(sealer) => {
+                sealer.write(lines)?;
+                self.len = sealer.len();
+            }
+        }
         Ok(())
     }
 
     /// Makes what was written last.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(StoreError::io("sync", &self.path))
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        match &mut self.body {
+            Body::Plain(file) => file.sync_data().map_err(StoreError::io("sync", &self.path)),
+            Body::Sealed(sealer) => sealer.sync().map(drop),
+        }
     }
 
-    /// Bytes in it.
+    pub(super) fn file(&self) -> &File {
+        match &self.body {
+            Body::Plain(file) => file,
+            Body::Sealed(sealer) => sealer.file(),
+        }
+    }
+
+    /// Bytes in it, as they lie on the disk.
     pub const fn len(&self) -> u64 {
         self.len
     }
@@ -104,6 +180,16 @@ impl Segment {
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
+
+pub(super) fn open(path: &Path, flags: OFlags) -> Result<File, StoreError> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(|errno| StoreError::io("open", path)(errno.into()))
+}
+
+pub(super) fn shorter(path: &Path) -> StoreError {
+    let cause = Cause::Refused { why: "this segment is shorter than what was committed", remedy: "somebody changed it: put it back as it was; nothing is written behind it" };
+    StoreError { verb: "open", path: path.to_owned(), cause }
 }
 
 /// The directory of a file, made if it is not there.
@@ -142,11 +228,15 @@ pub fn stem(name: &OsStr) -> OsString {
 impl Store {
     /// Compresses a committed segment in fixed frames under its final name, reads it back, and says what it is. The `.part` stays.
     /// Done again after a crash, it finds what it made.
-    pub fn end(&self, ending: &Ending<'_>) -> Result<Output, Halt> {
+    pub fn end(&self, ending: &Ending<'_>) -> Result<Ended, Halt> {
         let shelf = &self.shelf;
         let directory = directory_of(ending.part)?;
         let folder = shelf.folder(directory, Path::new(""))?;
-        let draft = shelf.draft(&folder, None)?;
+        let draft = match (ending.seals, key_of(shelf, ending)?) {
+            (None, _) => shelf.draft(&folder, None)?,
+            (Some(seals), None) => shelf.draft(&folder, Some((&seals.class, &seals.form)))?,
+            (Some(_), Some(seal)) => shelf.draft_under(&folder, seal)?,
+        };
         let (content, lines) = match compress(shelf, ending, &draft) {
             Ok(done) => done,
             Err(halt) => {
@@ -155,7 +245,7 @@ impl Store {
             }
         };
         let digest = shelf.key.digest(&[ending.salt, content.0.as_slice(), ending.form.as_bytes()].concat());
-        let name = shelf::name(ending.raw, ending.span, digest, false);
+        let name = shelf::name(ending.raw, ending.span, digest, ending.seals.is_some());
         shelf.present(draft, &name, ending.access)?;
         let held = shelf.hold(&folder, &name)?;
         let mut found = 0;
@@ -166,33 +256,41 @@ impl Store {
         if digests.content != content || found != lines {
             return Err(Halt::Refused { why: Refusal::Mismatch, path: held.path() });
         }
-        Ok(Output { path: held.path(), form: ending.form.to_owned(), policy: ending.policy, digest: digests.bytes, bytes: held.look.size, lines, excluded: ending.excluded })
+        let (identity, bytes) = (held.identity(), held.look.size);
+        let output = Output { path: held.path(), form: ending.form.to_owned(), policy: ending.policy, digest: digests.bytes, bytes, lines, excluded: ending.excluded };
+        Ok(Ended { output, content, identity })
     }
+}
+
+/// The key of a sealed segment, public half: what comes of it goes with the same key.
+fn key_of(shelf: &Shelf<Disk>, ending: &Ending<'_>) -> Result<Option<Seal>, StoreError> {
+    if !ending.sealed || ending.length == 0 {
+        return Ok(None);
+    }
+    let mut frames = Frames::new(open(ending.part, OFlags::RDONLY)?, &shelf.seals);
+    frames.next(ending.length, &mut Vec::new()).map_err(StoreError::io("read", ending.part))?;
+    frames.seal().map(|seal| shelf.seals.seal(seal)).transpose()
 }
 
 /// The committed bytes of a segment in frames whose limits are those of a whole file's.
 fn compress(shelf: &Shelf<Disk>, ending: &Ending<'_>, draft: &shelf::Draft<Disk>) -> Result<(Keyed, u64), Halt> {
-    let failed = || StoreError::io("read", ending.part);
     let content = Meter::new(&shelf.key);
     let mut encoder = Encoder::new(Compress::Zstd(ending.level))?;
     let (mut frame, mut seek) = (Frame::default(), SeekTable::default());
     let (mut held, mut lines, mut empty) = (Vec::new(), 0, true);
-    if ending.length > 0 {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(ending.part, flags, Mode::empty()).map(File::from).map_err(|errno| failed()(errno.into()))?;
-        let mut reader = BufReader::with_capacity(128 * 1024, file.take(ending.length));
-        while reader.read_until(b'\n', &mut held).map_err(failed())? > 0 {
-            lines += 1;
-            if held.len() >= FRAME {
-                encoder.encode_plain(&held, &mut frame)?;
-                frame.note(&mut seek);
-                content.take(&held);
-                shelf.write(draft, frame.as_bytes())?;
-                held.clear();
-                empty = false;
-            }
+    each_line(shelf, ending, &mut |line| {
+        held.extend_from_slice(line);
+        lines += 1;
+        if held.len() >= FRAME {
+            encoder.encode_plain(&held, &mut frame)?;
+            frame.note(&mut seek);
+            content.take(&held);
+            shelf.write(draft, frame.as_bytes())?;
+            held.clear();
+            empty = false;
         }
-    }
+        Ok(())
+    })?;
     if !held.is_empty() {
         encoder.encode_plain(&held, &mut frame)?;
         frame.note(&mut seek);
@@ -202,15 +300,40 @@ fn compress(shelf: &Shelf<Disk>, ending: &Ending<'_>, draft: &shelf::Draft<Disk>
         shelf.write(draft, &Encoder::empty()?)?;
     }
     shelf.end(draft, seek)?;
+    shelf.close_seal(draft)?;
     let (content, bytes) = content.sum();
-    if bytes != ending.length {
+    if bytes != ending.plain {
         return Err(Halt::Refused { why: Refusal::Changed, path: ending.part.to_owned() });
     }
     Ok((content, lines))
 }
 
+/// The committed lines of a segment.
+fn each_line(shelf: &Shelf<Disk>, ending: &Ending<'_>, each: &mut dyn FnMut(&[u8]) -> Result<(), Halt>) -> Result<(), Halt> {
+    if ending.length == 0 {
+        return Ok(());
+    }
+    let failed = || StoreError::io("read", ending.part);
+    let file = open(ending.part, OFlags::RDONLY)?;
+    let mut held = Vec::new();
+    if ending.sealed {
+        let mut frames = Frames::new(file, &shelf.seals);
+        while frames.next(ending.length, &mut held).map_err(failed())? {
+            held.split_inclusive(|byte| *byte == b'\n').try_for_each(&mut *each)?;
+        }
+        return Ok(());
+    }
+    let mut reader = BufReader::with_capacity(128 * 1024, file.take(ending.length));
+    while reader.read_until(b'\n', &mut held).map_err(failed())? > 0 {
+        each(&held)?;
+        held.clear();
+    }
+    Ok(())
+}
+
 impl Shelf<Disk> {
-    /// Gives a draft its mode and its name. A file that is there already, byte for byte, is the one that a killed run made.
+    /// Gives a draft its mode and its name. A file that is there already with the same bytes, or the same sealed ones, is the one
+    /// that a killed run made.
     fn present(&self, draft: shelf::Draft<Disk>, name: &OsStr, access: Access) -> Result<(), Halt> {
         let path = draft.folder.path.join(name);
         let fail = |verb| StoreError::io(verb, &path);
@@ -222,7 +345,7 @@ impl Shelf<Disk> {
             Ok(()) => {}
             Err(Errno::EXIST) => {
                 let held = self.hold(&draft.folder, name)?;
-                let same = self.visit_bytes(&held)? == draft.meter.sum().0;
+                let same = self.is_copy(&draft, &held)?;
                 self.discard(&draft)?;
                 if !same {
                     return Err(Halt::Refused { why: Refusal::Taken, path });

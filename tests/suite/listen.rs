@@ -197,9 +197,10 @@ fn a_dead_socket_is_replaced_and_nothing_else_is() {
     for name in ["dead", "dead stream"] {
         let ear = Ear::at(&Listen::SyslogUnix(door(dir.at(name))));
         UnixDatagram::unbound().unwrap().send_to(b"x", dir.at(name)).unwrap();
-        assert_eq!(ear.end(), ("x\n".to_owned(), 0, 0));
         let mode = std::fs::symlink_metadata(dir.at(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
+        assert_eq!(ear.end(), ("x\n".to_owned(), 0, 0));
+        assert!(!dir.at(name).exists(), "the name goes with the listener");
     }
     let _datagram = UnixDatagram::bind(dir.at("live")).unwrap();
     let _stream = UnixListener::bind(dir.at("live stream")).unwrap();
@@ -215,6 +216,7 @@ fn a_dead_socket_is_replaced_and_nothing_else_is() {
     }
     let unknown = Listen::SyslogUnix(Door { path: dir.at("grouped"), mode: 0o660, group: Some("no-such-group".to_owned()) });
     assert!(Ear::open(&unknown, 1).err().is_some_and(|error| error.to_string().contains("group is not known")));
+    assert!(std::fs::read_dir(dir.path()).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().contains("grouped")), "nothing is left of it");
     assert!(!dir.at("grouped").exists(), "the name appears when everything about it is as it is to be");
 }
 

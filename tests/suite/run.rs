@@ -35,6 +35,17 @@ impl Site {
         site
     }
 
+    /// With a configuration of one's own; `ROOT` in it is the directory.
+    pub fn of(configuration: &str) -> Self {
+        let site = Self { dir: Dir::new(), child: None };
+        site.rewrite(configuration);
+        site
+    }
+
+    pub fn rewrite(&self, configuration: &str) {
+        self.dir.file("logfade.toml", configuration.replace("ROOT", self.dir.path().to_str().unwrap()).as_bytes());
+    }
+
     pub fn configure(&self, more: &str) {
         let root = self.dir.path().display();
         self.dir.file(
@@ -118,6 +129,11 @@ impl Site {
     /// Waits until as many records are there.
     pub fn until_records(&self, count: usize) {
         self.until(&format!("{count} records"), |site| site.records("clean").len() >= count);
+    }
+
+    /// Waits until as many lines are in a directory.
+    pub fn until_lines(&self, directory: &str, count: usize) {
+        self.until(&format!("{count} lines"), |site| site.content(directory).iter().filter(|byte| **byte == b'\n').count() >= count);
     }
 
     /// Every record from 0 on, each once.

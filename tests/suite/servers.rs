@@ -14,7 +14,7 @@ use super::listen::{Ear, door};
 use super::support::{Dir, binary, holds, lines};
 
 /// A server that ends with the test.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -25,7 +25,7 @@ impl Drop for Server {
 }
 
 /// Starts a server of the system, if there is one.
-fn start(program: &str, args: &[&str]) -> Option<Server> {
+pub fn start(program: &str, args: &[&str]) -> Option<Server> {
     let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match child {
         Ok(child) => Some(Server(child)),
@@ -37,7 +37,7 @@ fn start(program: &str, args: &[&str]) -> Option<Server> {
 }
 
 /// Whether something has come to be; not, if the server has ended before.
-fn comes(server: &mut Server, mut is_there: impl FnMut() -> bool) -> bool {
+pub fn comes(server: &mut Server, mut is_there: impl FnMut() -> bool) -> bool {
     for _ in 0..6000 {
         if is_there() {
             return true;
@@ -52,7 +52,7 @@ fn comes(server: &mut Server, mut is_there: impl FnMut() -> bool) -> bool {
 }
 
 /// Asks for a page; the connection ends with the answer.
-fn ask(mut stream: impl Read + Write, number: usize) {
+pub fn ask(mut stream: impl Read + Write, number: usize) {
     write!(stream, "GET /page/{number}?secret={number} HTTP/1.0\r\nHost: site\r\nUser-Agent: probe\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -60,17 +60,17 @@ fn ask(mut stream: impl Read + Write, number: usize) {
 }
 
 /// A port that nobody uses just now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What stands behind the envelope of each line.
-fn carried(heard: &str, tag: &str) -> Vec<String> {
+pub fn carried(heard: &str, tag: &str) -> Vec<String> {
     heard.lines().map(|line| line.split_once(&format!("{tag}: ")).map(|(_, rest)| rest.to_owned()).unwrap_or_else(|| panic!("{line}"))).collect()
 }
 
 /// Servers drop root where the tests run as root: they have to get at their directory.
-fn open_to_all(dir: &Dir) {
+pub fn open_to_all(dir: &Dir) {
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
 }
 

@@ -38,10 +38,11 @@ pub(crate) fn check(args: &Args, typed: &Check) -> Outcome {
 /// What a class's raw files and outputs will lack.
 fn lacking(class: &Class) -> Vec<Lack> {
     let mut found = Vec::new();
-    if let Source::Raw(globs) = &class.source {
-        let directories: BTreeSet<&Path> = globs.iter().map(|glob| glob.directory.as_path()).collect();
-        found.extend(directories.into_iter().flat_map(rights::directory));
-    }
+    let directories: BTreeSet<&Path> = match &class.source {
+        Source::Raw(globs) => globs.iter().map(|glob| glob.directory.as_path()).collect(),
+        Source::Listen(listens) => listens.iter().filter_map(|listen| listen.door()?.path.parent()).collect(),
+    };
+    found.extend(directories.into_iter().flat_map(rights::directory));
     found.extend(class.all_forms().filter_map(|form| form.directory()).flat_map(rights::directory));
     if !is_found(&class.reopen) {
         found.extend(class.reopen.first().map(|program| Lack { path: program.into(), what: Missing::Program }));

@@ -5,7 +5,7 @@ use crate::complain::Complaint;
 use crate::exit::Exit;
 use crate::{Outcome, config, keys, show, state};
 use clap::Args as Group;
-use logfade::retain::{Keep, Source};
+use logfade::retain::Keep;
 use logfade::run::sidecar::event::{Event, Level};
 use logfade::run::sidecar::gauge::Gauges;
 use logfade::run::sidecar::{Asked, Setup, SidecarJob, run as sidecar};
@@ -25,9 +25,10 @@ use std::time::Duration;
   logfade --json run 2>> run.jsonl                    log lines as JSON
   kill -HUP $(pidof logfade)                          read the configuration again; an invalid one is not taken
 
-It follows the files of every class through rename, copytruncate, compression and deletion, and writes the forms of each: the
-segment that grows is a plain .part file, and a finished one a .zst. Kill it anywhere: it goes on where its last commit stood.
-SIGTERM and SIGINT drain it. Log lines on stderr never hold raw data.
+It follows the files of every class through rename, copytruncate, compression and deletion, or listens (syslog on sockets, named
+pipes), and writes the forms of each: the segment that grows is a .part file, and a finished one a .zst, or a .zst.age if the form is
+sealed. Kill it anywhere: it goes on where its last commit stood. SIGTERM and SIGINT drain it, SIGHUP keeps its sockets open. Log
+lines on stderr never hold raw data.
 
 While it runs it also expires, every run.expire_every, as `logfade expire` does; the two exclude each other. Behind a change of the
 retention part of the configuration it deletes nothing until somebody has run `logfade expire` and seen its plan.
@@ -96,15 +97,6 @@ fn without_core_dumps() -> Result<(), Complaint> {
 
 fn setup(args: &Args) -> Result<Setup, Complaint> {
     let config = config::required(args)?;
-    for class in &config.classes {
-        let unfit = |what: &str, remedy: &str| Err(Complaint::usage(format!("class {} {what}, which `run` does not do yet", class.name), remedy));
-        if matches!(class.source, Source::Listen(_)) {
-            return unfit("listens", "let the server write a file, and name it as raw");
-        }
-        if class.all_forms().any(|form| form.seal) {
-            return unfit("seals a form", "run `logfade expire` from a timer: it seals");
-        }
-    }
     let mut found: Vec<(Arc<Policy>, Option<KeySource>, Option<PlaceSource>)> = Vec::new();
     for form in config.classes.iter().flat_map(|class| &class.forms) {
         if let Keep::Clean(policy) = &form.keep {

@@ -1,21 +1,22 @@
 //! What ends: segments are compressed, and a raw log that nobody writes any more is held against its forms and let go.
 
 use super::event::{Event, Level};
-use super::follow::Follower;
+use super::follow::{Follower, Shared};
 use super::lane::Step;
+use super::plan::ClassPlan;
 use super::sink::Kind;
-use crate::retain::ledger::{Counts, Entry, Fault, Incident, Reasons, Scrubbed};
+use crate::retain::ledger::{Counts, Entry, Fault, Identity, Incident, Keyed, Output, Reasons, Scrubbed};
 use crate::run::catalog::MAX_LINE;
 use crate::run::verify::{HELD, VerifyJob, verify};
-use crate::store::checkpoint::SegmentState;
-use crate::store::seal::Keychain;
-use crate::store::segment::{Ending, discard};
+use crate::store::checkpoint::{LaneState, LogState, SegmentState};
+use crate::store::segment::{Ending, Seals, discard};
 use crate::store::trail::{Trail, Whole};
-use crate::store::{Halt, is_rotated};
+use crate::store::{Access, Chronicle, Halt, is_rotated};
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, TryLockError};
 
 /// How long a log has to be unchanged where nobody can tell that nobody writes it, in seconds: as expiry waits.
@@ -77,31 +78,13 @@ fn end_segments(follower: &mut Follower, at: usize) -> Result<(), Halt> {
     follower.commit()?;
     let mut gone: Vec<PathBuf> = Vec::new();
     let Some(log) = follower.logs.get_mut(at) else { return Ok(()) };
-    let (head, path) = (log.state.head, log.state.path.clone());
+    let (front, path) = (front(&log.state), log.state.path.clone());
     for (form, lane) in &mut log.state.lanes {
-        let plan = follower.plan.forms.iter().find(|plan| plan.name == *form);
         while let Some(segment) = lane.segments.first().filter(|segment| segment.closed).cloned() {
-            let access = plan.map_or(crate::store::Access { mode: 0o640, user: None, group: None }, |plan| plan.access);
-            let salt = salt(&segment, head.digest.0.as_slice(), &path);
-            let ending = Ending {
-                part: &segment.part,
-                length: segment.length,
-                raw: path.file_name().unwrap_or_default(),
-                salt: &salt,
-                span: segment.span,
-                form,
-                policy: segment.policy,
-                access,
-                level: plan.map_or(3, |plan| plan.level),
-                excluded: segment.excluded,
-            };
-            let output = follower.shared.store.end(&ending)?;
-            let event = Event::new(Level::Info, "segment").path(&output.path).count("lines", output.lines).count("bytes", output.bytes);
-            (follower.shared.tell)(event.class(&follower.plan.class.name));
+            let output = ended(&follower.shared, &follower.plan, (form, &segment), &Origin { name: path.file_name().unwrap_or_default(), front: &front })?;
             lane.outputs.push(output);
             lane.segments.remove(0);
             gone.push(segment.part);
-            follower.shared.gauges.class(&follower.plan.class.name, |reading| reading.forms.entry(form.clone()).or_default().segments += 1);
         }
     }
     follower.dirty = true;
@@ -109,11 +92,49 @@ fn end_segments(follower: &mut Follower, at: usize) -> Result<(), Halt> {
     gone.iter().try_for_each(|part| discard(part)).map_err(Halt::from)
 }
 
+/// What names the files of a raw log, and tells them apart from those of another one.
+pub(super) struct Origin<'a> {
+    pub(super) name: &'a OsStr,
+    pub(super) front: &'a [u8],
+}
+
+/// Compresses a segment that has ended under its final name, and seals it if it was or has to be.
+pub(super) fn ended(shared: &Shared, plan: &ClassPlan, (form, segment): (&str, &SegmentState), origin: &Origin<'_>) -> Result<Output, Halt> {
+    let (of, class) = (plan.forms.iter().find(|plan| plan.name == form), &plan.class.name);
+    let before = || Seals { keys: shared.store.keychain().clone(), class: class.clone(), form: form.to_owned(), level: 3 };
+    let seals = of.and_then(|plan| plan.seals.clone()).or_else(|| segment.sealed.then(before));
+    let salt = salt(segment, origin.front);
+    let ending = Ending {
+        part: &segment.part,
+        length: segment.length,
+        plain: segment.plain(),
+        sealed: segment.sealed,
+        raw: origin.name,
+        salt: &salt,
+        span: segment.span,
+        form,
+        policy: segment.policy,
+        access: of.map_or(Access { mode: 0o640, user: None, group: None }, |plan| plan.access),
+        level: of.map_or(3, |plan| plan.level),
+        seals: seals.as_ref(),
+        excluded: segment.excluded,
+    };
+    let output = shared.store.end(&ending)?.output;
+    (shared.tell)(Event::new(Level::Info, "segment").class(class).path(&output.path).count("lines", output.lines).count("bytes", output.bytes));
+    shared.gauges.class(class, |reading| reading.forms.entry(form.to_owned()).or_default().segments += 1);
+    Ok(output)
+}
+
+/// What tells a log's segments from another one's.
+fn front(log: &LogState) -> Vec<u8> {
+    let directory = log.path.parent().map(|parent| parent.as_os_str().as_encoded_bytes()).unwrap_or_default();
+    [log.head.digest.0.as_slice(), directory].concat()
+}
+
 /// Tells apart what has the same stem, span and content.
-fn salt(segment: &SegmentState, head: &[u8], raw: &std::path::Path) -> Vec<u8> {
-    let directory = raw.parent().map(|parent| parent.as_os_str().as_encoded_bytes()).unwrap_or_default();
-    let part = segment.part.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
-    [head, &segment.start.to_be_bytes(), directory, part].concat()
+pub(super) fn salt(segment: &SegmentState, front: &[u8]) -> Vec<u8> {
+    let part = segment.part.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+    [front, &segment.start.to_be_bytes(), part].concat()
 }
 
 /// Reads the last line without its end, ends the segments, holds the log against them, and writes that into the ledger.
@@ -157,21 +178,7 @@ fn let_go(follower: &mut Follower, at: usize, wall: Timestamp) -> Result<(), Hal
         return done(follower, at, whole.size);
     }
     let Some(log) = follower.logs.get(at) else { return Ok(()) };
-    // A `where` leaves lines out of its form alone.
-    let widest = log.state.lanes.values().max_by_key(|lane| (lane.counts.read, Reverse(lane.counts.excluded)));
-    let scrubbed = Scrubbed {
-        class: Some(follower.plan.class.name.clone()),
-        path: log.state.path.clone(),
-        identity: sight.identity(),
-        digest: whole.bytes,
-        content: Some(whole.content),
-        format: follower.plan.class.format.as_ref().map(|format| format.name().to_owned()),
-        tally: widest.map_or_else(Counts::default, |lane| lane.counts),
-        reasons: widest.map_or_else(Reasons::default, |lane| lane.reasons.clone()),
-        oldest: widest.and_then(|lane| lane.span.0),
-        newest: widest.and_then(|lane| lane.span.1),
-        outputs: log.state.lanes.values().flat_map(|lane| lane.outputs.clone()).collect(),
-    };
+    let scrubbed = made(&follower.plan, &log.state.lanes, (log.state.path.clone(), sight.identity()), (whole.bytes, whole.content));
     let event = Event::new(Level::Info, "finished").path(&log.state.path).count("lines", whole.lines).count("outputs", scrubbed.outputs.len() as u64);
     if !scrubbed.outputs.is_empty() {
         follower.chronicle.turn((follower.shared.clock)());
@@ -179,6 +186,25 @@ fn let_go(follower: &mut Follower, at: usize, wall: Timestamp) -> Result<(), Hal
     }
     follower.tell(event);
     done(follower, at, sight.size)
+}
+
+/// What the ledger says of a raw file all of whose forms are made.
+pub(super) fn made(plan: &ClassPlan, lanes: &BTreeMap<String, LaneState>, (path, identity): (PathBuf, Identity), (digest, content): (Keyed, Keyed)) -> Scrubbed {
+    // A `where` leaves lines out of its form alone.
+    let widest = lanes.values().max_by_key(|lane| (lane.counts.read, Reverse(lane.counts.excluded)));
+    Scrubbed {
+        class: Some(plan.class.name.clone()),
+        path,
+        identity,
+        digest,
+        content: Some(content),
+        format: plan.class.format.as_ref().map(|format| format.name().to_owned()),
+        tally: widest.map_or_else(Counts::default, |lane| lane.counts),
+        reasons: widest.map_or_else(Reasons::default, |lane| lane.reasons.clone()),
+        oldest: widest.and_then(|lane| lane.span.0),
+        newest: widest.and_then(|lane| lane.span.1),
+        outputs: lanes.values().flat_map(|lane| lane.outputs.clone()).collect(),
+    }
 }
 
 fn done(follower: &mut Follower, at: usize, size: u64) -> Result<(), Halt> {
@@ -191,18 +217,35 @@ fn done(follower: &mut Follower, at: usize, size: u64) -> Result<(), Halt> {
     follower.commit()
 }
 
-/// A form of which no record was taken is an empty file: nobody could tell it from one that is missing.
 fn empty_outputs(follower: &mut Follower, at: usize, whole: Whole) -> Result<(), Halt> {
     let Some(log) = follower.logs.get_mut(at).filter(|_| whole.lines > 0) else { return Ok(()) };
     let name = log.state.path.file_name().unwrap_or_default().to_owned();
-    for plan in &follower.plan.forms {
-        let (Kind::Segment(directory), Some(lane)) = (&plan.kind, log.state.lanes.get_mut(&plan.name)) else { continue };
+    let front = [whole.content.0.as_slice(), name.as_encoded_bytes()].concat();
+    empty(&follower.shared, &follower.plan, &mut log.state.lanes, &Origin { name: &name, front: &front })
+}
+
+/// A form of which no record was taken is an empty file: nobody could tell it from one that is missing.
+pub(super) fn empty(shared: &Shared, plan: &ClassPlan, lanes: &mut BTreeMap<String, LaneState>, origin: &Origin<'_>) -> Result<(), Halt> {
+    for form in &plan.forms {
+        let (Kind::Segment(directory), Some(lane)) = (&form.kind, lanes.get_mut(&form.name)) else { continue };
         if lane.outputs.is_empty() {
-            let part = directory.join(&name);
-            let salt = [whole.content.0.as_slice(), name.as_encoded_bytes()].concat();
-            let (access, excluded) = (plan.access, lane.counts.excluded);
-            let ending = Ending { part: &part, length: 0, raw: &name, salt: &salt, span: lane.span, form: &plan.name, policy: plan.rules, access, level: plan.level, excluded };
-            lane.outputs.push(follower.shared.store.end(&ending)?);
+            let (part, access, excluded) = (directory.join(origin.name), form.access, lane.counts.excluded);
+            let ending = Ending {
+                part: &part,
+                length: 0,
+                plain: 0,
+                sealed: false,
+                raw: origin.name,
+                salt: origin.front,
+                span: lane.span,
+                form: &form.name,
+                policy: form.rules,
+                access,
+                level: form.level,
+                seals: form.seals.as_ref(),
+                excluded,
+            };
+            lane.outputs.push(shared.store.end(&ending)?.output);
         }
     }
     Ok(())
@@ -212,35 +255,41 @@ fn empty_outputs(follower: &mut Follower, at: usize, whole: Whole) -> Result<(),
 fn leaks(follower: &mut Follower, at: usize) -> Result<bool, Halt> {
     let Some(log) = follower.logs.get(at) else { return Ok(false) };
     let Some(raw) = log.trail.as_ref().map(Trail::descriptor) else { return Ok(false) };
+    let path = log.state.path.clone();
+    leak(&follower.shared, &follower.plan, (&raw, &path), &log.state.lanes, &mut follower.chronicle)
+}
+
+/// Looks for identifiers of a raw log, which may be read at one place and is called after another, in its forms; opens an incident
+/// if there are any.
+pub(super) fn leak(shared: &Shared, plan: &ClassPlan, (raw, path): (&Path, &Path), lanes: &BTreeMap<String, LaneState>, chronicle: &mut Chronicle) -> Result<bool, Halt> {
     let mut found = 0;
-    for plan in &follower.plan.forms {
-        let outputs = log.state.lanes.get(&plan.name).map(|lane| lane.outputs.iter().map(|output| output.path.clone()).collect::<Vec<_>>()).unwrap_or_default();
+    for form in &plan.forms {
+        let outputs = lanes.get(&form.name).map(|lane| lane.outputs.iter().map(|output| output.path.clone()).collect::<Vec<_>>()).unwrap_or_default();
         let Some((first, more)) = outputs.split_first() else { continue };
         let job = VerifyJob {
-            raw: raw.clone(),
+            raw: raw.to_owned(),
             clean: first.clone(),
             more: more.to_vec(),
-            format: follower.plan.class.format.clone(),
-            policy: Some(Arc::clone(&plan.policy)),
+            format: plan.class.format.clone(),
+            policy: Some(Arc::clone(&form.policy)),
             except: Vec::new(),
             max_line: MAX_LINE,
             held: HELD,
             progress: Arc::default(),
-            seals: Keychain::none(),
+            seals: shared.store.keychain().clone(),
         };
         found += verify(&job)?.leaks;
     }
     if found == 0 {
         return Ok(false);
     }
-    let path = log.state.path.clone();
-    follower
-        .tell(Event::new(Level::Error, "leak").path(&path).count("identifiers", found).text("identifiers of the raw log stand in its forms: it stays, and an incident is open"));
-    follower.chronicle.refresh()?;
-    let class = follower.plan.class.name.clone();
-    if follower.chronicle.known().incidents().open_about(Fault::Leak, Some(&class), Some(&path)).is_none() {
-        follower.chronicle.turn((follower.shared.clock)());
-        follower.chronicle.note(&Entry::Incident(Incident::Opened { what: Fault::Leak, class: Some(class), path: Some(path), note: None }))?;
+    let class = plan.class.name.as_str();
+    let text = "identifiers of the raw log stand in its forms: it stays, and an incident is open";
+    (shared.tell)(Event::new(Level::Error, "leak").class(class).path(path).count("identifiers", found).text(text));
+    chronicle.refresh()?;
+    if chronicle.known().incidents().open_about(Fault::Leak, Some(class), Some(path)).is_none() {
+        chronicle.turn((shared.clock)());
+        chronicle.note(&Entry::Incident(Incident::Opened { what: Fault::Leak, class: Some(class.to_owned()), path: Some(path.to_owned()), note: None }))?;
     }
     Ok(true)
 }

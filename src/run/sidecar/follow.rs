@@ -1,15 +1,15 @@
 //! A class of files: finds them, reads on in them, commits, and lets go of what is finished.
 
+use super::ears::Doors;
 use super::event::{Event, Level, Tell};
 use super::finish;
 use super::gauge::Gauges;
 use super::lane::Step;
 use super::log::{Log, NOWHERE};
 use super::plan::ClassPlan;
-use super::sink::{Kind, Remote};
+use super::sink::Remote;
 use crate::retain::RawGlob;
 use crate::store::checkpoint::{Checkpoint, LogState};
-use crate::store::segment::{discard, parts};
 use crate::store::source::Stop;
 use crate::store::trail::{HEAD, Mark, Sight, Trail, listing};
 use crate::store::watch::DirectoryWatch;
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     /// How long what is there may still be read once it has to stop.
     pub(super) drain: Duration,
     pub(super) polling: bool,
+    /// Where others hand lines over; kept open while the configuration is read again.
+    pub(super) doors: Doors,
 }
 
 /// The work of one class.
@@ -103,24 +105,9 @@ impl Follower {
         let wall = (shared.clock)();
         let class = plan.class.name.clone();
         let checkpoint = Checkpoint::open(&shared.state, &class)?;
+        plan.clear(&checkpoint)?;
         let logs: Vec<Log> = checkpoint.logs.into_iter().map(|state| Log::kept(state, wall)).collect();
-        let known: BTreeSet<&Path> = logs.iter().flat_map(|log| log.state.lanes.values()).flat_map(|lane| &lane.segments).map(|segment| segment.part.as_path()).collect();
-        for form in &plan.forms {
-            let Kind::Segment(directory) = &form.kind else { continue };
-            // Begun by a killed run and never committed: its lines are read again.
-            for part in parts(directory, &format!(".{}-", checkpoint.salt))?.iter().filter(|part| !known.contains(part.as_path())) {
-                discard(part)?;
-            }
-        }
-        let mut remotes = BTreeMap::new();
-        for form in &plan.forms {
-            let remote = match &form.kind {
-                Kind::Segment(_) => continue,
-                Kind::Stdout => Remote::stdout()?,
-                Kind::Http(url) => Remote::http(url, &class, &form.name)?,
-            };
-            remotes.insert(form.name.clone(), remote);
-        }
+        let remotes = plan.remotes()?;
         let chronicle = Chronicle::open(&shared.state, wall)?;
         let watch = DirectoryWatch::new(shared.polling);
         let follower =
@@ -198,9 +185,7 @@ impl Follower {
     /// A log was cut while it was read. What was not read yet may stand in a copy; its file begins a new log.
     fn truncated(&mut self, at: usize, wall: Timestamp) -> Result<(), Halt> {
         let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
-        for lane in &mut log.lanes {
-            lane.sync()?;
-        }
+        log.sync()?;
         let bound = log.loss_bound(wall);
         let path = log.state.path.clone();
         // Nothing was read of it: nothing goes on in a copy, which is a log of its own.
@@ -391,11 +376,7 @@ impl Follower {
         if !self.dirty {
             return Ok(());
         }
-        for log in &mut self.logs {
-            for lane in &mut log.lanes {
-                lane.sync()?;
-            }
-        }
+        self.logs.iter_mut().try_for_each(Log::sync)?;
         self.commit_now()?;
         self.dirty = false;
         Ok(())
@@ -403,7 +384,7 @@ impl Follower {
 
     fn commit_now(&self) -> Result<(), Halt> {
         let logs: Vec<LogState> = self.logs.iter().map(|log| log.state.clone()).collect();
-        Checkpoint { salt: self.salt.clone(), next: self.next, logs }.commit(&self.shared.state, &self.plan.class.name)?;
+        Checkpoint { salt: self.salt.clone(), next: self.next, logs, stretches: Vec::new() }.commit(&self.shared.state, &self.plan.class.name)?;
         Ok(())
     }
 

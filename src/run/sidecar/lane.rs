@@ -1,15 +1,15 @@
 //! One form of one raw log: lines from its position on through the gate, into its segment or to its receiver.
 
 use super::plan::FormPlan;
+use super::raw::Raw;
 use super::sink::{Answer, BATCH, Kind, Remote, Ticket};
 use crate::format::Format;
 use crate::retain::ledger::Reasons;
-use crate::run::catalog::MAX_LINE;
 use crate::scrub::{Clean, Quarantined, Scrubber, Tally};
 use crate::store::checkpoint::{LaneState, SegmentState};
 use crate::store::segment::{PART, Segment, stem};
 use crate::store::source::Block;
-use crate::store::trail::{Piece, Trail};
+use crate::store::trail::Piece;
 use crate::store::{Sieve, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
@@ -41,6 +41,8 @@ pub(super) struct Scene<'a> {
     pub(super) wall: Timestamp,
     /// Nobody writes any more: a last line without its end counts.
     pub(super) last: bool,
+    /// A record that says no time has that of its receipt, and not that of the record in front of it.
+    pub(super) receipt: bool,
     /// The sink of forms that are no files.
     pub(super) remote: Option<&'a mut Remote>,
 }
@@ -98,12 +100,15 @@ impl Lane {
         }
         self.block = Block::default();
         self.one = Clean::default();
-        self.held = Clean::default();
+        if self.held.as_bytes().is_empty() {
+            self.held = Clean::default();
+        }
     }
 
     /// Syncs what was written, so that a commit may speak of it.
-    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
-        if let Some(open) = self.open.as_ref().filter(|_| self.dirty) {
+    pub(super) fn sync(&mut self, state: &mut LaneState) -> Result<(), StoreError> {
+        self.flush(state)?;
+        if let Some(open) = self.open.as_mut().filter(|_| self.dirty) {
             open.sync()?;
         }
         self.dirty = false;
@@ -111,7 +116,7 @@ impl Lane {
     }
 
     /// Reads on, once.
-    pub(super) fn step(&mut self, trail: &mut Trail, state: &mut LaneState, mut scene: Scene<'_>) -> Result<Step, StoreError> {
+    pub(super) fn step(&mut self, raw: &mut Raw<'_>, state: &mut LaneState, mut scene: Scene<'_>) -> Result<Step, StoreError> {
         if !matches!(self.plan.kind, Kind::Segment(_)) {
             match self.deliver(state, scene.remote.as_deref_mut())? {
                 Step::Idle => {}
@@ -119,16 +124,16 @@ impl Lane {
             }
         }
         if self.scrubber.is_none() {
-            self.scrubber = Some(self.primed(trail, state.position)?);
+            self.scrubber = Some(self.primed(raw, state.position)?);
         }
         if self.tail.is_none() {
-            if state.position > 0 && trail.seam(state.position)? != state.seam {
+            if state.position > 0 && raw.seam(state.position)? != state.seam {
                 return Ok(Step::Rewritten);
             }
-            self.tail = Some(trail.tail(state.position)?);
+            self.tail = Some(raw.tail(state.position)?);
         }
         let seam = state.seam.filter(|_| state.position > 0);
-        let (next, too_long) = match trail.read((state.position, seam), (MAX_LINE, scene.last), &mut self.block)? {
+        let (next, too_long) = match raw.read((state.position, seam), scene.last, &mut self.block)? {
             Piece::Nothing => return Ok(Step::Idle),
             Piece::Rewritten => return Ok(Step::Rewritten),
             Piece::Lines(next) => (next, false),
@@ -139,10 +144,10 @@ impl Lane {
         let done = self.lines(target, &scene, too_long);
         let mut tail = self.tail.take().unwrap_or_default();
         if too_long {
-            tail = trail.tail(next)?;
-            target.seam = Some(trail.sew(&mut tail, b""));
+            tail = raw.tail(next)?;
+            target.seam = raw.sew(&mut tail, b"");
         } else {
-            target.seam = Some(trail.sew(&mut tail, self.block.as_bytes()));
+            target.seam = raw.sew(&mut tail, self.block.as_bytes());
         }
         self.tail = Some(tail);
         target.position = next;
@@ -159,11 +164,11 @@ impl Lane {
     }
 
     /// A scrubber that knows what lines in front of the position said about those behind it.
-    fn primed(&mut self, trail: &mut Trail, position: u64) -> Result<Scrubber, StoreError> {
+    fn primed(&mut self, raw: &mut Raw<'_>, position: u64) -> Result<Scrubber, StoreError> {
         let mut scrubber = Scrubber::new(&self.plan.settings(&self.formats));
         let mut at = 0;
         while self.stateful && at < position {
-            match trail.read((at, None), (MAX_LINE, false), &mut self.block)? {
+            match raw.read((at, None), false, &mut self.block)? {
                 Piece::Lines(next) => {
                     let known = usize::try_from(position - at).unwrap_or(usize::MAX).min(self.block.as_bytes().len());
                     scrubber.block(self.block.as_bytes().get(..known).unwrap_or_default(), &mut self.one, &mut self.rejected, &mut Tally::default());
@@ -184,7 +189,8 @@ impl Lane {
         let done = if too_long { self.line(None, state, scene) } else { self.each(block.as_bytes(), state, scene) };
         self.block = block;
         done?;
-        self.flush(state)
+        // Each writing is a frame, which costs: what is sealed waits for its commit, or until there is enough of it.
+        if self.plan.seals.is_none() { self.flush(state) } else { Ok(()) }
     }
 
     fn each(&mut self, block: &[u8], state: &mut LaneState, scene: &Scene<'_>) -> Result<(), StoreError> {
@@ -212,6 +218,9 @@ impl Lane {
             return Ok(());
         }
         let Some(scrubber) = &mut self.scrubber else { return Ok(()) };
+        if scene.receipt {
+            scrubber.forget_moment();
+        }
         let mut tally = Tally::default();
         self.one.clear();
         match line {
@@ -246,15 +255,15 @@ impl Lane {
     fn room(&mut self, state: &mut LaneState, scene: &Scene<'_>, record: Timestamp) -> Result<(), StoreError> {
         let held = self.held.as_bytes().len() as u64;
         let ends = |segment: &SegmentState| {
-            let full = self.plan.rotate.size.is_some_and(|size| segment.length + held >= size);
-            full || self.plan.parts(segment.span.1, record) || segment.policy != self.plan.rules || !self.is_ours(segment)
+            let full = self.plan.rotate.size.is_some_and(|size| segment.plain() + held >= size);
+            full || segment.sealed != self.plan.seals.is_some() || self.plan.parts(segment.span.1, record) || segment.policy != self.plan.rules || !self.is_ours(segment)
         };
         if state.segments.last().is_some_and(|segment| !segment.closed && ends(segment)) {
             self.close(state)?;
         }
         if let Some(segment) = state.segments.last_mut().filter(|segment| !segment.closed) {
             if self.open.is_none() {
-                self.open = Some(Segment::resume(&segment.part, segment.length)?);
+                self.open = Some(Segment::resume(&segment.part, segment.length, self.plan.seals.as_ref())?);
             }
             segment.span = stretched(segment.span, record);
             return Ok(());
@@ -263,12 +272,14 @@ impl Lane {
         let mut name: OsString = stem(scene.name);
         name.push(format!(".{}-{}-{}{PART}", scene.salt, scene.id, state.begun));
         let part = directory.join(name);
-        self.open = Some(Segment::begin(&part, self.plan.access)?);
+        self.open = Some(Segment::begin(&part, self.plan.access, self.plan.seals.as_ref())?);
         state.begun += 1;
         state.segments.push(SegmentState {
             part,
             start: state.position,
             length: 0,
+            sealed: self.plan.seals.is_some(),
+            packed: 0,
             excluded: 0,
             span: (Some(record), Some(record)),
             opened: scene.wall,
@@ -290,6 +301,9 @@ impl Lane {
         if let (Some(open), Some(segment)) = (&mut self.open, state.segments.last_mut()) {
             open.write(&self.held)?;
             segment.length = open.len();
+            if segment.sealed {
+                segment.packed += self.held.as_bytes().len() as u64;
+            }
         }
         self.held.clear();
         Ok(())
@@ -299,7 +313,7 @@ impl Lane {
     pub(super) fn close(&mut self, state: &mut LaneState) -> Result<(), StoreError> {
         self.flush(state)?;
         if let Some(segment) = state.segments.last_mut().filter(|segment| !segment.closed) {
-            if let Some(open) = self.open.take() {
+            if let Some(mut open) = self.open.take() {
                 open.sync()?;
             }
             segment.closed = true;

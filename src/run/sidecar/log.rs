@@ -2,8 +2,10 @@
 
 use super::lane::{Lane, Scene, Step};
 use super::plan::ClassPlan;
+use super::raw::Raw;
 use super::sink::Remote;
-use crate::format::{Envelope, Format, Spans, detect, peel};
+use crate::format::{Envelope, Format, Spans, peel};
+use crate::run::catalog::ranked;
 use crate::store::StoreError;
 use crate::store::checkpoint::LogState;
 use crate::store::trail::{HEAD, Mark, Sight, Trail};
@@ -138,8 +140,8 @@ impl Log {
         let mut all = Step::Idle;
         for lane in &mut self.lanes {
             let state = self.state.lanes.entry(lane.plan.name.clone()).or_default();
-            let scene = Scene { salt, id: self.state.id, name: &name, modified: sight.modified, wall, last, remote: remotes.get_mut(&lane.plan.name) };
-            match lane.step(trail, state, scene)? {
+            let scene = Scene { salt, id: self.state.id, name: &name, modified: sight.modified, wall, last, receipt: false, remote: remotes.get_mut(&lane.plan.name) };
+            match lane.step(&mut Raw::Trail(trail), state, scene)? {
                 Step::Rewritten => return Ok(Step::Rewritten),
                 Step::More => all = Step::More,
                 Step::Busy if all == Step::Idle => all = Step::Busy,
@@ -157,6 +159,16 @@ impl Log {
             self.state.head = trail.beginning()?;
         }
         Ok(all)
+    }
+
+    /// Syncs what was written, so that a commit may speak of it.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        for lane in &mut self.lanes {
+            if let Some(state) = self.state.lanes.get_mut(&lane.plan.name) {
+                lane.sync(state)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives back what an idle log does not need.
@@ -194,8 +206,7 @@ impl Log {
         if whole == 0 {
             return Ok(Vec::new());
         }
-        let ranked = detect::rank(sample.get(..whole).unwrap_or_default());
-        Ok(ranked.into_iter().filter(|fit| !fit.format.has_columns() || fit.score > 0.0).map(|fit| fit.format).collect())
+        Ok(ranked(sample.get(..whole).unwrap_or_default()))
     }
 
     /// Raw bytes that may be lost at most when it was truncated just now: at the fastest pace seen, since everything was read.
@@ -208,7 +219,7 @@ impl Log {
 }
 
 /// Whether lines are cut by what carries them, so that one may need what stood before it.
-fn is_cut(sample: &[u8]) -> bool {
+pub(super) fn is_cut(sample: &[u8]) -> bool {
     let carried = |line: &[u8]| matches!(peel(line, &mut Spans::default()), Some(peeled) if matches!(peeled.envelope, Envelope::Cri | Envelope::Docker));
     sample.split(|byte| *byte == b'\n').take(100).any(carried)
 }

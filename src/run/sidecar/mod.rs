@@ -1,29 +1,33 @@
 //! `run`: the sidecar. It follows and listens, writes the forms of every class, and expires on its own clock.
 //!
-//! One thread per class ([`Source`] in, [`sink`] out), one for expiry. What a thread knows is in its checkpoint; what others may
-//! know of it is in [`gauge::Gauges`].
+//! One thread per class (files or listeners in, [`sink`] out), one for expiry. What a thread knows is in its checkpoint; what others
+//! may know of it is in [`gauge::Gauges`].
 
+mod ears;
 pub mod event;
 mod expiry;
 mod finish;
 mod follow;
 pub mod gauge;
 mod lane;
+mod listen;
 mod log;
 pub mod metrics;
 pub mod notify;
 mod plan;
+mod raw;
+mod settle;
 pub mod sink;
-pub mod source;
+mod stretch;
 
 pub use plan::Lookups;
-pub use source::Source;
 
-use crate::retain::{Class, Config};
+use crate::retain::{Class, Config, Source};
 use crate::scrub::Policy;
 use crate::store::keys::KeyStore;
 use crate::store::source::Stop;
 use crate::store::{Store, StoreError};
+use ears::Doors;
 use event::{Event, Level, Tell};
 use follow::Shared;
 use gauge::Gauges;
@@ -98,7 +102,9 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
         clock: job.clock,
         drain: job.drain,
         polling: job.polling,
+        doors: Doors::default(),
     };
+    shared.doors.want(Some(&first.config));
     let mut crew = start(&shared, first);
     (job.tell)(Event::new(Level::Info, "started"));
     // A service manager that cannot be told is none of this process's troubles.
@@ -115,6 +121,7 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
             Asked::Reload => match (job.load)() {
                 Ok(setup) => {
                     let _told = notify::reloading();
+                    shared.doors.want(Some(&setup.config));
                     crew.end(&shared);
                     crew = start(&shared, setup);
                     let _told = notify::ready();
@@ -128,6 +135,7 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
             Asked::End => {
                 (job.tell)(Event::new(Level::Info, "draining"));
                 let _told = notify::stopping();
+                shared.doors.want(None);
                 crew.end(&shared);
                 (job.tell)(Event::new(Level::Info, "ended"));
                 return Ok(());
@@ -148,22 +156,19 @@ fn start(shared: &Shared, setup: Setup) -> Crew {
             Err(error) => (shared.tell)(Event::new(Level::Error, "metrics").text(error.to_string())),
         }
     }
-    for class in &setup.config.classes {
-        for source in Source::of(class) {
-            threads.push(employ(shared, &setup, (class.clone(), source), &stop));
-        }
-    }
+    threads.extend(setup.config.classes.iter().map(|class| employ(shared, &setup, class.clone(), &stop)));
     let (shared, its_stop) = (shared.clone(), stop.clone());
     threads.push(std::thread::spawn(move || expiry::keep(&shared, &setup, &its_stop)));
     Crew { stop, threads }
 }
 
-fn employ(shared: &Shared, setup: &Arc<Setup>, (class, source): (Class, Source), stop: &Stop) -> JoinHandle<()> {
+fn employ(shared: &Shared, setup: &Arc<Setup>, class: Class, stop: &Stop) -> JoinHandle<()> {
     let (shared, setup, stop) = (shared.clone(), Arc::clone(setup), stop.clone());
-    std::thread::spawn(move || match source {
-        Source::Files(globs) => follow::follow(&shared, (&class.name, &|| ClassPlan::new(&class, &*setup.lookups)), &globs, &stop),
-        Source::Syslog(_) | Source::Fifo(_) => {
-            (shared.tell)(Event::new(Level::Error, "listen").class(&class.name).text("this source is not listened to yet\nwrite the log to a file, and name it as raw"));
+    std::thread::spawn(move || {
+        let plan = || ClassPlan::new(&class, &*setup.lookups, shared.store.keychain());
+        match &class.source {
+            Source::Raw(globs) => follow::follow(&shared, (&class.name, &plan), globs, &stop),
+            Source::Listen(listens) => listen::listen(&shared, (&class.name, &plan), listens, &stop),
         }
     })
 }

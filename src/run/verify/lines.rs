@@ -26,6 +26,7 @@ pub(in crate::run) struct Lines {
     passed: u64,
     /// Files that follow, the last one first.
     more: Vec<PathBuf>,
+    keys: Keychain,
     max_line: usize,
     /// Bytes of the files before.
     before: u64,
@@ -34,12 +35,12 @@ pub(in crate::run) struct Lines {
 impl Lines {
     /// Opens a file in any codec.
     pub(in crate::run) fn open(path: &Path, max_line: usize, keys: &Keychain) -> Result<Self, StoreError> {
-        Ok(Self::new(Source::open(path, &Stop::default(), max_line, keys)?, max_line))
+        Ok(Self::new(Source::open(path, &Stop::default(), max_line, keys)?, max_line, keys))
     }
 
     /// Standard input, in any codec.
     pub(in crate::run) fn stdin(max_line: usize) -> Result<Self, StoreError> {
-        Ok(Self::new(Source::stdin(&Stop::default(), None, max_line)?, max_line))
+        Ok(Self::new(Source::stdin(&Stop::default(), None, max_line)?, max_line, &Keychain::none()))
     }
 
     /// Goes on with further files, as if they were one.
@@ -48,8 +49,20 @@ impl Lines {
         self
     }
 
-    fn new(source: Source, max_line: usize) -> Self {
-        Self { source, block: Block::default(), buffer: Vec::new(), at: 0, ends: VecDeque::new(), ended: false, passed: 0, more: Vec::new(), max_line, before: 0 }
+    fn new(source: Source, max_line: usize, keys: &Keychain) -> Self {
+        Self {
+            source,
+            block: Block::default(),
+            buffer: Vec::new(),
+            at: 0,
+            ends: VecDeque::new(),
+            ended: false,
+            passed: 0,
+            more: Vec::new(),
+            keys: keys.clone(),
+            max_line,
+            before: 0,
+        }
     }
 
     /// Bytes read, as they lie on the disk.
@@ -118,7 +131,7 @@ impl Lines {
                 match self.more.pop() {
                     Some(next) => {
                         self.before += self.source.bytes_read();
-                        self.source = Source::open(&next, &Stop::default(), self.max_line, &Keychain::none())?;
+                        self.source = Source::open(&next, &Stop::default(), self.max_line, &self.keys)?;
                     }
                     None => self.ended = true,
                 }

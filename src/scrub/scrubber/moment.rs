@@ -11,6 +11,11 @@ impl Scrubber {
         self.moment
     }
 
+    /// The next line has the time that it says itself, or none.
+    pub const fn forget_moment(&mut self) {
+        self.moment = None;
+    }
+
     /// Notes the record's time, which is also that of its keys.
     pub(super) fn note(&mut self, plan: usize, line: &[u8], carried: bool) {
         let Some(plan) = self.plans.get(plan) else { return };

@@ -18,8 +18,8 @@ const BUFFER: usize = 8 * 1024 * 1024;
 const DATAGRAM: usize = 256 * 1024;
 
 pub(super) fn unix(place: &Door, gather: Gather) -> Result<Listener, StoreError> {
-    let socket = door::socket(place, SocketType::DGRAM)?;
-    spawn(format!("unix {}", place.path.display()), move || run(&socket, gather, || 0))
+    let (socket, name) = door::socket(place, SocketType::DGRAM)?;
+    spawn(format!("unix {}", place.path.display()), move || run((&socket, Some(name)), gather, || 0))
 }
 
 pub(super) fn udp(address: SocketAddr, gather: Gather) -> Result<Listener, StoreError> {
@@ -29,11 +29,11 @@ pub(super) fn udp(address: SocketAddr, gather: Gather) -> Result<Listener, Store
     socket.set_nonblocking(true).map_err(fail())?;
     let bound = socket.local_addr().map_err(fail())?;
     let mut drops = Drops::of(bound);
-    spawn(format!("udp {bound}"), move || run(&OwnedFd::from(socket), gather, || drops.fresh()))
+    spawn(format!("udp {bound}"), move || run((&OwnedFd::from(socket), None), gather, || drops.fresh()))
 }
 
 /// Reads until it is told to stop, then what is still there.
-fn run(socket: &OwnedFd, mut gather: Gather, mut dropped: impl FnMut() -> u64) {
+fn run((socket, name): (&OwnedFd, Option<door::Name>), mut gather: Gather, mut dropped: impl FnMut() -> u64) {
     // A smaller buffer works as well.
     let _size = sockopt::set_socket_recv_buffer_size_force(socket, BUFFER).or_else(|_no_right| sockopt::set_socket_recv_buffer_size(socket, BUFFER));
     let mut buffer = vec![0; DATAGRAM];
@@ -44,6 +44,8 @@ fn run(socket: &OwnedFd, mut gather: Gather, mut dropped: impl FnMut() -> u64) {
             break;
         }
     }
+    // Who comes now is told that nobody listens; what was sent before is read.
+    drop(name);
     let most = gather.heard.lines.len() + DRAIN;
     let _last = read(socket, &mut gather, &mut buffer, most);
     gather.heard.lost += dropped();

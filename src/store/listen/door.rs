@@ -13,8 +13,28 @@ use std::path::{Path, PathBuf};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 
+/// The name of a socket; it goes with this, unless another one has taken its place.
+#[derive(Debug)]
+pub(super) struct Name {
+    path: PathBuf,
+    is: (u64, u64),
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.is) {
+            // A stale name is taken over by the next one who listens.
+            let _gone = rustix::fs::unlink(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> rustix::io::Result<(u64, u64)> {
+    statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
 /// Binds a socket. One that a dead process left is replaced; one that somebody listens on, and anything that is no socket, is not.
-pub(super) fn socket(door: &Door, kind: SocketType) -> Result<OwnedFd, StoreError> {
+pub(super) fn socket(door: &Door, kind: SocketType) -> Result<(OwnedFd, Name), StoreError> {
     let path = door.path.as_path();
     match kind_of(path)? {
         None => {}
@@ -35,12 +55,14 @@ pub(super) fn socket(door: &Door, kind: SocketType) -> Result<OwnedFd, StoreErro
     // Linux gives the name the permissions of the socket.
     fchmod(&socket, Mode::from_raw_mode(0)).map_err(fail(path))?;
     bind(&socket, &address).map_err(fail(path))?;
-    admit(&draft, door)?;
+    let mut name = Name { is: identity(&draft).map_err(fail(path))?, path: draft };
+    admit(&name.path, door)?;
     if kind == SocketType::STREAM {
         listen(&socket, BACKLOG).map_err(fail(path))?;
     }
-    rename(&draft, path).map_err(fail(path))?;
-    Ok(socket)
+    rename(&name.path, path).map_err(fail(path))?;
+    path.clone_into(&mut name.path);
+    Ok((socket, name))
 }
 
 /// A named pipe, made if it is not there.

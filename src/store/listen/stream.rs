@@ -25,8 +25,8 @@ const HELD: usize = 8 * 1024 * 1024;
 const READ: usize = 64 * 1024;
 
 pub(super) fn unix(place: &Door, gather: Gather) -> Result<Listener, StoreError> {
-    let socket = door::socket(place, SocketType::STREAM)?;
-    spawn(format!("unix {}", place.path.display()), move || run(&socket, gather))
+    let (socket, name) = door::socket(place, SocketType::STREAM)?;
+    spawn(format!("unix {}", place.path.display()), move || run((&socket, Some(name)), gather))
 }
 
 pub(super) fn tcp(address: SocketAddr, gather: Gather) -> Result<Listener, StoreError> {
@@ -35,7 +35,7 @@ pub(super) fn tcp(address: SocketAddr, gather: Gather) -> Result<Listener, Store
     let socket = TcpListener::bind(address).map_err(fail())?;
     socket.set_nonblocking(true).map_err(fail())?;
     let bound = socket.local_addr().map_err(fail())?;
-    spawn(format!("tcp {bound}"), move || run(&OwnedFd::from(socket), gather))
+    spawn(format!("tcp {bound}"), move || run((&OwnedFd::from(socket), None), gather))
 }
 
 struct Connection {
@@ -44,7 +44,7 @@ struct Connection {
     heard_at: Instant,
 }
 
-fn run(socket: &OwnedFd, mut gather: Gather) {
+fn run((socket, name): (&OwnedFd, Option<door::Name>), mut gather: Gather) {
     let mut connections: Vec<Connection> = Vec::new();
     let mut buffer = vec![0; READ];
     while !gather.is_stopped() {
@@ -66,6 +66,7 @@ fn run(socket: &OwnedFd, mut gather: Gather) {
             return;
         }
     }
+    drop(name);
     // What stands in the sockets by now has been sent; connections that wait may have sent as well.
     accept(socket, &mut connections, &mut gather);
     for mut connection in connections {

@@ -54,7 +54,7 @@ fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the sealed file ends before its end mark: it is still being written, or was cut")
 }
 
-fn damaged(what: &'static str) -> io::Error {
+pub(super) fn damaged(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
@@ -143,7 +143,7 @@ fn header(inside: &mut impl Read) -> io::Result<Vec<u8>> {
     Err(damaged("the header of an age file has no end"))
 }
 
-fn fault(error: DecryptError) -> io::Error {
+pub(super) fn fault(error: DecryptError) -> io::Error {
     // In age's words, which say nothing about keys or content.
     let said = error.to_string();
     if let DecryptError::Io(error) = error { error } else { io::Error::new(io::ErrorKind::InvalidData, said) }

@@ -134,6 +134,11 @@ impl Sealer {
         self.envelope.seal.id
     }
 
+    /// The file, to be read while it grows and to be given to somebody.
+    pub(in crate::store) const fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Bytes of whole frames so far. They last only behind [`Sealer::sync`].
     pub const fn len(&self) -> u64 {
         self.len
@@ -175,7 +180,7 @@ impl Sealer {
 }
 
 /// Writes all or nothing: half a frame would spoil what comes behind it.
-fn put(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+pub(in crate::store) fn put(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all_at(bytes, at).inspect_err(|_| drop(file.set_len(at)))
 }
 

@@ -7,7 +7,7 @@ use crate::retain::ledger::Keyed;
 use crate::store::StoreError;
 use crate::store::digest::Meter;
 use crate::store::files::{Files, Owner, Reader};
-use crate::store::seal::{Envelope, Keychain, SealId, Unsealed, seals_of};
+use crate::store::seal::{Envelope, Keychain, Seal, SealId, Unsealed, seals_of};
 use crate::store::seek::SeekTable;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -79,6 +79,25 @@ impl<F: Files> Shelf<F> {
         let file = self.files.create(&den, &part).map_err(failed("create", &den_path.join(&part)))?;
         let wrap = seal.map(|(class, form)| Mutex::new(Wrap { of: (class.to_owned(), form.to_owned()), envelope: None, plain: Meter::new(&self.key), ended: false }));
         Ok(Draft { folder: Arc::clone(folder), den, part, file, meter: Meter::new(&self.key), wrap })
+    }
+
+    /// Begins a file that is written only encrypted, under a key that is there.
+    pub(in crate::store) fn draft_under(&self, folder: &Arc<Folder<F>>, seal: Seal) -> Result<Draft<F>, Halt> {
+        let draft = self.draft(folder, Some(("", "")))?;
+        if let Some(wrap) = &draft.wrap {
+            wrap.lock().unwrap_or_else(PoisonError::into_inner).envelope = Some(Envelope::new(seal));
+        }
+        Ok(draft)
+    }
+
+    /// Whether a file has the bytes of a draft, or sealed ones that say the same.
+    pub(in crate::store) fn is_copy(&self, draft: &Draft<F>, held: &Held<F>) -> Result<bool, Halt> {
+        let (digest, size) = draft.meter.sum();
+        Ok(match &draft.wrap {
+            None => held.look.size == size && self.visit_bytes(held)? == digest,
+            // No two have the same bytes.
+            Some(wrap) => self.visit_sealed(held).is_some_and(|found| found == wrap.lock().unwrap_or_else(PoisonError::into_inner).plain.sum()),
+        })
     }
 
     /// Appends.
@@ -159,18 +178,12 @@ impl<F: Files> Shelf<F> {
             let bytes = bytes.strip_suffix(b".age").unwrap_or(bytes);
             bytes.len().checked_sub("12345678.zst".len()).and_then(|end| bytes.get(..end)).map(<[u8]>::to_vec)
         };
-        let (digest, size) = draft.meter.sum();
         for other in self.files.names(&draft.folder.dir).map_err(failed("read", &draft.folder.path))? {
             if span(&other).is_none() || span(&other) != span(name) || known.is_known(&draft.folder.path.join(&other)) {
                 continue;
             }
             let Ok(held) = self.hold(&draft.folder, &other) else { continue };
-            let same = match &draft.wrap {
-                None => held.look.size == size && self.visit_bytes(&held)? == digest,
-                // No two have the same bytes.
-                Some(wrap) => self.visit_sealed(&held).is_some_and(|found| found == wrap.lock().unwrap_or_else(PoisonError::into_inner).plain.sum()),
-            };
-            if same {
+            if self.is_copy(draft, &held)? {
                 return Ok(Some(held));
             }
         }
