@@ -1,10 +1,11 @@
 //! Which format a log has: every named format is tried on the first lines.
 
-use super::{Columns, Format, Line, Spans, named, peel};
+use super::{Columns, Format, Spans, named, peel};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Lines that are looked at.
-const LINES: usize = 1000;
+/// Lines that are looked at first, and then, unless one format has all of those.
+const LINES: [usize; 2] = [100, 1000];
 
 /// How well a format fits.
 #[derive(Clone, Debug)]
@@ -18,8 +19,15 @@ pub struct Score {
 /// All named formats, the best first; equal ones in the order of their list. Formats that fit no line come last, with score 0,
 /// because a later line may have one of them.
 pub fn rank(sample: &[u8]) -> Vec<Score> {
-    let lines: Vec<&[u8]> = lines(sample).take(LINES).collect();
+    let [few, many] = LINES;
+    let ranked = rank_by(sample, few);
+    if ranked.first().is_some_and(|best| best.score == 1.0) { ranked } else { rank_by(sample, many) }
+}
+
+fn rank_by(sample: &[u8], most: usize) -> Vec<Score> {
     let mut spans = Spans::default();
+    // What carries a line is the same for every format.
+    let lines: Vec<_> = lines(sample).take(most).map(|line| (line, carried(line, &mut spans))).collect();
     // Lines that no format before this one in the list splits: what tells formats apart that share layouts.
     let mut taken = vec![false; lines.len()];
     let mut ranked: Vec<(usize, Score)> = named()
@@ -28,8 +36,12 @@ pub fn rank(sample: &[u8]) -> Vec<Score> {
             let mut columns = Columns::default();
             let mut fit = 0_usize;
             let mut own = 0_usize;
-            for (line, taken) in lines.iter().zip(&mut taken) {
-                if fits(&format, line, &mut columns, &mut spans).is_some() {
+            for ((line, carried), taken) in lines.iter().zip(&mut taken) {
+                let mut fits = |line: &[u8]| {
+                    spans.clear();
+                    format.split(line, &mut columns, &mut spans).is_ok()
+                };
+                if fits(line) || carried.as_deref().is_some_and(fits) {
                     fit += 1;
                     own += usize::from(!*taken);
                     *taken = true;
@@ -52,22 +64,17 @@ pub fn rank(sample: &[u8]) -> Vec<Score> {
     ranked.into_iter().map(|(_, fit)| fit).collect()
 }
 
-/// What the line is in this format, bare or within an envelope.
-fn fits(format: &Format, line: &[u8], columns: &mut Columns, spans: &mut Spans) -> Option<Line> {
+/// The line within an envelope, if it has one.
+fn carried<'a>(line: &'a [u8], spans: &mut Spans) -> Option<Cow<'a, [u8]>> {
     spans.clear();
-    if let Ok(line) = format.split(line, columns, spans) {
-        return Some(line);
-    }
     let peeled = peel(line, spans)?;
     let inner = line.get(peeled.start..peeled.end)?;
+    if !peeled.coded {
+        return Some(Cow::Borrowed(inner));
+    }
     let mut decoded = Vec::new();
-    let inner = if peeled.coded {
-        super::escape::json(inner, &mut decoded);
-        &decoded
-    } else {
-        inner
-    };
-    format.split(inner, columns, spans).ok()
+    super::escape::json(inner, &mut decoded);
+    Some(Cow::Owned(decoded))
 }
 
 /// Lines without their ends, blank ones left out.
