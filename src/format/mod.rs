@@ -18,6 +18,7 @@ mod span;
 mod table;
 pub mod time;
 mod variables;
+pub(crate) mod word;
 
 #[doc(hidden)]
 pub use envelope::peel;

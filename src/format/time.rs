@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
 
+use super::word::Masks;
 use jiff::{Timestamp, civil, tz::Offset};
 use std::ops::Range;
 
@@ -70,45 +71,6 @@ pub(crate) fn is_clf(value: &[u8; 26]) -> bool {
 #[inline]
 fn word(value: &[u8; 26], at: usize) -> u64 {
     u64::from_le_bytes([value[at], value[at + 1], value[at + 2], value[at + 3], value[at + 4], value[at + 5], value[at + 6], value[at + 7]])
-}
-
-/// What eight bytes side by side have to be: a digit where `d` stands, a letter where `a`, anything where `z`, else itself.
-struct Masks {
-    digits: u64,
-    letters: u64,
-    exact: u64,
-    expected: u64,
-}
-
-impl Masks {
-    const fn of(shape: &[u8; 8]) -> Self {
-        let mut masks = Self { digits: 0, letters: 0, exact: 0, expected: 0 };
-        let mut at = 0;
-        while at < 8 {
-            let place = 0xff << (8 * at);
-            match shape[at] {
-                b'd' => masks.digits |= place,
-                b'a' => masks.letters |= place,
-                b'z' => {}
-                byte => {
-                    masks.exact |= place;
-                    masks.expected |= (byte as u64) << (8 * at);
-                }
-            }
-            at += 1;
-        }
-        masks
-    }
-
-    #[inline]
-    const fn fit(&self, word: u64) -> bool {
-        const HIGH: u64 = 0x8080_8080_8080_8080;
-        // A digit is 0 to 9 behind the exclusive or; 0x76 lifts everything above into the high bit.
-        let digits = (word ^ 0x3030_3030_3030_3030) & self.digits;
-        let above = ((digits & !HIGH).wrapping_add(0x7676_7676_7676_7676 & self.digits) | digits) & HIGH;
-        let letters = (word ^ 0x4040_4040_4040_4040) & 0xc0c0_c0c0_c0c0_c0c0 & self.letters;
-        above | letters | ((word & self.exact) ^ self.expected) == 0
-    }
 }
 
 fn general(value: &[u8]) -> Option<Shape> {

@@ -5,11 +5,13 @@
 
 use super::act::{Act, AddressAct};
 use super::action::{Action, Precision};
-use super::clean::{Clean, Tally};
+use super::clean::Tally;
 use super::memo::Kept;
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use super::url;
+use super::watch::Watch;
+use crate::format::word::{Masks, digits, dotted};
 use crate::format::{Field, Format, Text, is_address, time};
 use memchr::{memchr, memchr2, memchr3};
 
@@ -17,12 +19,19 @@ use memchr::{memchr, memchr2, memchr3};
 pub(super) struct Lane {
     /// Whether the last number of an IPv4 address becomes 0, whoever's it is.
     last_octet: bool,
+    /// Whether pseudonyms are made, under the key of the record's own time.
+    keyed: bool,
     address: Act,
     user: Act,
     path: Act,
     referrer: Act,
     agent: Act,
 }
+
+/// The protocol behind a path.
+const PROTOCOL: Masks = Masks::of(b" HTTP/d.");
+/// Its end, and the status.
+const STATUS: Masks = Masks::of(b"d\" ddd z");
 
 /// Has no place in an ordinary path, or needs a closer look.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
@@ -49,19 +58,21 @@ impl Lane {
         let act = |field| format.slots().iter().rev().find(|slot| slot.field == field && slot.name.is_empty()).map(|slot| Act::compile(slot, policy, format));
         let address = act(Field::ClientAddr)?;
         let last_octet = matches!(address, Act::Address(AddressAct::Truncate(24, _))) && policy.except().is_empty();
-        let lane = Self { last_octet, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
-        // A pseudonym needs the record's time, which the lane does not read.
-        let keyed = [&lane.address, &lane.user, &lane.path, &lane.referrer, &lane.agent].into_iter().any(Act::is_keyed);
-        let changes = matches!(&lane.address, Act::Address(act) if act.changes());
-        (!keyed && !changes).then_some(lane)
+        let mut lane = Self { last_octet, keyed: false, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
+        lane.keyed = [&lane.address, &lane.user, &lane.path, &lane.referrer, &lane.agent].into_iter().any(Act::is_keyed);
+        Some(lane)
     }
 
-    /// Writes the clean line of the record that `block` begins with, and says how wide that is with its end; nothing is written
-    /// if it is not the lane's.
+    /// Adds the clean line of the record that `block` begins with to those that wait in [`Tools::room`], and says how wide the record
+    /// is with its end; nothing is added if it is not the lane's, or if there is no room.
     #[inline]
-    pub(super) fn line(&self, block: &[u8], max: usize, tools: &mut Tools, (clean, tally): (&mut Clean, &mut Tally)) -> Option<usize> {
+    pub(super) fn line(&self, (block, max): (&[u8], usize), watch: &mut Watch, tools: &mut Tools, tally: &mut Tally) -> Option<usize> {
         let masked = tally.masked;
-        let mut copy = Copy { line: block, from: 0, at: 0, tools, tally };
+        // In a line that is the lane's, no bracket stands in front of its time.
+        if self.keyed {
+            tools.turn(watch.read(stamp(block)?));
+        }
+        let mut copy = Copy { line: block, from: 0, at: tools.filled, tools, tally };
         let width = self.values(&mut copy).filter(|end| *end <= max).and_then(|end| {
             let width = match block.get(end) {
                 Some(b'\n') => end + 1,
@@ -69,11 +80,12 @@ impl Lane {
                 None => end,
             };
             copy.run(width)?;
-            clean.put(copy.tools.room.get(..copy.at)?);
+            copy.tools.filled = copy.at;
             Some(width)
         });
-        if width.is_none() {
-            tally.masked = masked;
+        match width {
+            Some(_) => tally.keyless += u64::from(self.keyed && tools.is_keyless()),
+            None => tally.masked = masked,
         }
         width
     }
@@ -83,8 +95,8 @@ impl Lane {
     fn values(&self, copy: &mut Copy<'_>) -> Option<usize> {
         let line = copy.line;
         let address = match dotted(line).filter(|_| self.last_octet) {
-            Some((third, end)) => {
-                copy.replace(third, end, b"0")?;
+            Some((last, end)) => {
+                copy.cut(last, end)?;
                 end
             }
             None => {
@@ -108,7 +120,7 @@ impl Lane {
         let bytes = quote + 6;
         let width = match line.get(bytes..)? {
             [b'-', ..] => 1,
-            rest => rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|width| (1..20).contains(width))?,
+            rest => Some(digits(rest)).filter(|width| (1..20).contains(width))?,
         };
         let referrer = bytes + width + 2;
         if line.get(bytes + width..referrer)? != b" \"" {
@@ -146,9 +158,9 @@ impl Lane {
         let quote = path + stop + if asked { memchr2(b'"', b'\n', rest.get(stop..)?)? } else { 0 };
         let protocol = quote.checked_sub(9)?;
         let end = if asked { path + stop } else { protocol };
-        match line.get(protocol..)? {
-            [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'"', b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..] if end <= protocol => {}
-            _ => return None,
+        let behind = u128::from_le_bytes(*line.get(protocol..)?.first_chunk()?);
+        if !(PROTOCOL.fit(behind as u64) & STATUS.fit((behind >> 64) as u64)) || end > protocol {
+            return None;
         }
         let value = line.get(path..end)?;
         let detect = matches!(self.path, Act::Detect);
@@ -269,6 +281,17 @@ impl Copy<'_> {
         Some(())
     }
 
+    /// Writes an address at the front of the line with 0 for its last number.
+    #[inline(always)]
+    fn cut(&mut self, last: usize, end: usize) -> Option<()> {
+        let room = self.tools.room.get_mut(self.at..)?.first_chunk_mut::<16>()?;
+        *room = *self.line.first_chunk()?;
+        *room.get_mut(last)? = b'0';
+        self.at += last + 1;
+        self.from = end;
+        Some(())
+    }
+
     /// Writes `with` in the place of `start..end`.
     #[inline(always)]
     fn replace(&mut self, start: usize, end: usize, with: &[u8]) -> Option<()> {
@@ -286,10 +309,15 @@ impl Copy<'_> {
     fn recalled(&mut self, kept: Kept, value: &[u8], start: usize) -> Option<()> {
         self.run(start)?;
         let Tools { memos, room, .. } = &mut *self.tools;
-        let result = memos.recall(kept, value)?;
+        let (behind, len) = memos.recall(kept, value)?;
         // Nothing is kept for what is written as it came.
-        if !result.is_empty() {
-            self.at = put(&mut **room, self.at, result)?;
+        if len > 0 {
+            let room = room.get_mut(self.at..)?;
+            match (room.first_chunk_mut::<64>(), behind.first_chunk::<64>()) {
+                (Some(room), Some(result)) if len <= 64 => *room = *result,
+                _ => room.get_mut(..len)?.copy_from_slice(behind.get(..len)?),
+            }
+            self.at += len;
             self.from = start + value.len();
         }
         Some(())
@@ -357,29 +385,7 @@ fn is_ordinary(path: &[u8]) -> bool {
     true
 }
 
-/// Where the fourth number of an IPv4 address begins and ends that a blank follows; `None` for every other way to write one.
-#[inline]
-fn dotted(line: &[u8]) -> Option<(usize, usize)> {
-    let mut at = 0;
-    for turn in 0..4 {
-        let last = if turn == 3 { b' ' } else { b'.' };
-        let width = match line.get(at..at + 4)? {
-            [b'0'..=b'9', end, ..] if *end == last => 1,
-            [b'1'..=b'9', b'0'..=b'9', end, _] if *end == last => 2,
-            [b'1', b'0'..=b'9', b'0'..=b'9', end] if *end == last => 3,
-            [b'2', b'0'..=b'4', b'0'..=b'9', end] if *end == last => 3,
-            [b'2', b'5', b'0'..=b'5', end] if *end == last => 3,
-            _ => return None,
-        };
-        if turn == 3 {
-            return Some((at, at + width));
-        }
-        at += width + 1;
-    }
-    None
-}
-
-/// The time of a line that the lane has written.
+/// The time of a line that is the lane's.
 #[inline]
 pub(super) fn stamp(line: &[u8]) -> Option<&[u8; 26]> {
     let behind = line.get(memchr(b' ', line)?..)?;

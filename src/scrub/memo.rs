@@ -11,7 +11,7 @@ const VALUE_BYTES_MAX: usize = 512;
 const RING_BYTES: usize = 1 << 20;
 /// Places that a value may be in: one cache line.
 const WAYS: usize = 8;
-const SETS: usize = 1 << 11;
+const SETS: usize = 1 << 12;
 /// After so many bytes everything is forgotten, so that `Set::at` never means another place than the one it was written for.
 const EPOCH_BYTES: u32 = 1 << 31;
 
@@ -36,15 +36,15 @@ pub(crate) enum Kept {
 const LANE: u8 = 8;
 
 impl Memos {
-    /// What the lane keeps for a value.
+    /// What the lane keeps for a value, with its length; other bytes are behind it.
     #[inline]
-    pub(super) fn recall(&self, kept: Kept, value: &[u8]) -> Option<&[u8]> {
+    pub(super) fn recall(&self, kept: Kept, value: &[u8]) -> Option<(&[u8], usize)> {
         let memo = match kept {
             Kept::Path => &self.paths,
             Kept::Origin => &self.referrers,
             Kept::Agent => &self.agents,
         };
-        memo.find(memo.hash(LANE, value), value)
+        memo.find_wide(memo.hash(LANE, value), value)
     }
 
     pub(super) fn remember(&mut self, kept: Kept, value: &[u8], result: &[u8]) {
@@ -99,6 +99,13 @@ impl Memo {
     /// The result that was kept for `value`.
     #[inline]
     pub(super) fn find(&self, hash: u64, value: &[u8]) -> Option<&[u8]> {
+        self.find_wide(hash, value).and_then(|(behind, len)| behind.get(..len))
+    }
+
+    /// The result that was kept for `value`, and more behind it: to copy more than there is can be cheaper than to look at how much
+    /// there is.
+    #[inline]
+    fn find_wide(&self, hash: u64, value: &[u8]) -> Option<(&[u8], usize)> {
         let at = self.sets.get(set(hash))?.at(tag(hash, value.len()))?;
         if self.head - at > RING_BYTES as u32 {
             return None;
@@ -108,7 +115,7 @@ impl Memo {
             return None;
         }
         let (len, behind) = behind.split_first_chunk()?;
-        behind.get(..usize::from(u16::from_ne_bytes(*len)))
+        Some((behind, usize::from(u16::from_ne_bytes(*len))))
     }
 
     /// Keeps `result` for `value`, if neither is too long.

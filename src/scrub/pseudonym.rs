@@ -17,12 +17,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use zeroize::Zeroizing;
 
 pub use keys::KeySource;
-pub(crate) use keys::Keys;
+pub(crate) use keys::{Keyed, Keys};
 pub use period::{NoPeriod, Period};
 pub(crate) use ratchet::Ratchet;
 
 const HASH: &[u8] = b"logfade hash 1";
 const ENCRYPT_PREFIX: &[u8] = b"logfade encrypt-prefix 1";
+const NAME: &[u8] = b"logfade name 1";
 
 /// HMAC-SHA-256 keyed. A key shorter than the block is filled up with zeros by definition (RFC 2104), so that nothing can fail.
 fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
@@ -50,11 +51,15 @@ fn expand(key: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; 32]> {
 pub struct PeriodKey {
     hash: Hmac<Sha256>,
     prefix: Prefix,
+    /// Tells this key from others, and says nothing about it.
+    name: [u8; 16],
 }
 
 impl PeriodKey {
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self { hash: keyed(&expand(bytes, HASH)), prefix: Prefix::new(&expand(bytes, ENCRYPT_PREFIX)) }
+        let mut name = [0; 16];
+        name.copy_from_slice(expand(bytes, NAME).split_at(16).0);
+        Self { hash: keyed(&expand(bytes, HASH)), prefix: Prefix::new(&expand(bytes, ENCRYPT_PREFIX)), name }
     }
 
     /// HMAC-SHA-256 over domain and value. The length in front keeps `ab` + `c` apart from `a` + `bc`.

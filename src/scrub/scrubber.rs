@@ -71,6 +71,9 @@ impl Plan {
     }
 }
 
+/// So many bytes of the lane's lines are copied at once: several lines, and less than copying takes another way for.
+const POUR: usize = 2048;
+
 /// Lines in, clean lines out; one per thread.
 pub struct Scrubber {
     plans: Vec<Plan>,
@@ -136,7 +139,7 @@ impl Scrubber {
     pub fn block(&mut self, block: &[u8], clean: &mut Clean, quarantine: &mut Quarantined, tally: &mut Tally) {
         let mut rest = block;
         while !rest.is_empty() {
-            if let Some(width) = self.lane.as_ref().and_then(|lane| lane.line(rest, self.max_line, &mut self.tools, (&mut *clean, &mut *tally))) {
+            if let Some(width) = self.lane.as_ref().and_then(|lane| lane.line((rest, self.max_line), &mut self.watch, &mut self.tools, tally)) {
                 let (line, after) = rest.split_at(width);
                 tally.read += 1;
                 tally.clean += 1;
@@ -146,13 +149,24 @@ impl Scrubber {
                     tally.seen(self.moment);
                 }
                 rest = after;
+                if self.tools.filled >= POUR {
+                    self.pour(clean);
+                }
                 continue;
             }
+            self.pour(clean);
             let width = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (line, after) = rest.split_at(width);
             self.line(line, clean, quarantine, tally);
             rest = after;
         }
+        self.pour(clean);
+    }
+
+    /// The lines that the lane put together go in front of what comes next.
+    fn pour(&mut self, clean: &mut Clean) {
+        clean.put(self.tools.room.get(..self.tools.filled).unwrap_or_default());
+        self.tools.filled = 0;
     }
 
     /// Counts a line that was too long to be held; its place is kept.

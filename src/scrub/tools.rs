@@ -27,6 +27,9 @@ const REFERRER: u8 = 3;
 /// Reported addresses may have another action than the client's.
 const ADDRESSES: u8 = 4;
 const FAMILY: u8 = 16;
+/// Bytes of the lane's room. It stays in the processor's nearest cache.
+const ROOM: usize = 8192;
+
 /// Whether blanks are written as `%20` or `+`: an agent without any other.
 fn is_coded(bytes: &[u8]) -> bool {
     memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some()
@@ -55,8 +58,10 @@ pub(crate) struct Tools {
     decoded: Vec<u8>,
     agents: Agents,
     pub memos: Memos,
-    /// Where the lane puts a line together.
-    pub room: Box<[u8; 4096]>,
+    /// Where the lane puts lines together: those that are whole wait at its front.
+    pub room: Box<[u8; ROOM]>,
+    /// Bytes of whole lines in the room.
+    pub filled: usize,
     /// The origin that the lane wrote last as it came, up to and with its slash.
     pub origin: Vec<u8>,
     residual: Residual,
@@ -93,7 +98,8 @@ impl Tools {
             decoded: Vec::new(),
             agents: Agents::new(),
             memos: Memos::default(),
-            room: Box::new([0; 4096]),
+            room: Box::new([0; ROOM]),
+            filled: 0,
             origin: Vec::new(),
             residual: Residual::default(),
             tokens: Tokens::default(),

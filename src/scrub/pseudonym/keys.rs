@@ -1,8 +1,11 @@
 //! The keys that one scrubber uses: asked for when a record's period changes, and again with every block.
 
+use super::super::address::write::{write_v4, write_v6};
+use super::super::memo::Memo;
 use super::{Period, PeriodKey};
 use jiff::Timestamp;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where the key of a period comes from. `None`: it is gone, or was never there, and the record is truncated.
@@ -38,11 +41,32 @@ impl fmt::Debug for KeySource {
 pub(crate) struct Keys {
     source: KeySource,
     last: Option<(Period, Option<Arc<PeriodKey>>)>,
+    known: Known,
+}
+
+/// Keys, methods and domains of which answers are known at once: one byte says which.
+const KINDS_MAX: usize = 256;
+
+/// The key by its name, the method, and the domain of a question.
+type Asked = ([u8; 16], u8, Box<str>);
+
+/// Answers that were given.
+#[derive(Default)]
+struct Known {
+    asked: Vec<Asked>,
+    answers: Memo,
+    question: Vec<u8>,
+}
+
+/// The key of a record, with what became of values under it and others.
+pub(crate) struct Keyed<'a> {
+    key: &'a PeriodKey,
+    known: &'a mut Known,
 }
 
 impl Keys {
-    pub(crate) const fn new(source: KeySource) -> Self {
-        Self { source, last: None }
+    pub(crate) fn new(source: KeySource) -> Self {
+        Self { source, last: None, known: Known::default() }
     }
 
     /// At the start of each block: so that a key whose time is over, or that was destroyed, is used to the end of a block
@@ -53,12 +77,64 @@ impl Keys {
 
     /// The key of a record's own time.
     #[inline]
-    pub(crate) fn of(&mut self, time: Option<Timestamp>) -> Option<&PeriodKey> {
+    pub(crate) fn of(&mut self, time: Option<Timestamp>) -> Option<Keyed<'_>> {
         let period = Period::of(time?);
         if self.last.as_ref().is_none_or(|(last, _)| *last != period) {
             self.last = Some((period, self.source.key(period)));
         }
-        self.last.as_ref().and_then(|(_, key)| key.as_deref())
+        let key = self.last.as_ref().and_then(|(_, key)| key.as_deref())?;
+        Some(Keyed { key, known: &mut self.known })
+    }
+}
+
+impl Keyed<'_> {
+    /// Appends [`PeriodKey::hex`].
+    pub(crate) fn hex(&mut self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
+        self.once((0, domain), value, out, |key, out| key.hex(domain, value, out));
+    }
+
+    /// Appends [`PeriodKey::address`].
+    pub(crate) fn address(&mut self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
+        self.once((1, domain), value, out, |key, out| key.address(domain, value, out));
+    }
+
+    /// Appends [`PeriodKey::encrypt_prefix`]. Whatever it looks like, it is written as what it is: an IPv4 address in an IPv6 one is
+    /// none.
+    pub(crate) fn encrypt_prefix(&mut self, addr: IpAddr, out: &mut Vec<u8>) {
+        let (v4, v6);
+        let octets: &[u8] = match addr {
+            IpAddr::V4(addr) => (v4 = addr.octets(), &v4).1,
+            IpAddr::V6(addr) => (v6 = addr.octets(), &v6).1,
+        };
+        self.once((2, ""), octets, out, |key, out| match key.encrypt_prefix(addr) {
+            IpAddr::V4(addr) => write_v4(addr, out),
+            IpAddr::V6(addr) => write_v6(addr, out),
+        });
+    }
+
+    /// A pseudonym is a function of key, domain and value: where all three are those of an earlier question, so is the answer.
+    fn once(&mut self, (method, domain): (u8, &str), value: &[u8], out: &mut Vec<u8>, answer: impl FnOnce(&PeriodKey, &mut Vec<u8>)) {
+        let Known { asked, answers, question } = &mut *self.known;
+        let is_asked = |(key, by, of): &Asked| *key == self.key.name && *by == method && **of == *domain;
+        let kind = asked.iter().position(is_asked).unwrap_or_else(|| {
+            // Few periods are in a log at once; where they are many, all is asked again.
+            if asked.len() == KINDS_MAX {
+                asked.clear();
+                *answers = Memo::default();
+            }
+            asked.push((self.key.name, method, domain.into()));
+            asked.len() - 1
+        });
+        question.clear();
+        question.push(kind as u8);
+        question.extend_from_slice(value);
+        let hash = answers.hash(0, question);
+        if let Some(known) = answers.find(hash, question) {
+            return out.extend_from_slice(known);
+        }
+        let start = out.len();
+        answer(self.key, out);
+        answers.keep(hash, question, out.get(start..).unwrap_or_default());
     }
 }
 
@@ -87,5 +163,33 @@ mod tests {
         keys.forget();
         assert!(keys.of(at(86_400)).is_some());
         assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn an_answer_is_that_of_its_own_key_domain_and_method() {
+        let source = KeySource::new(|period: Period| period.day().map(|day| Arc::new(PeriodKey::from_bytes(&[day as u8; 32]))));
+        let mut keys = Keys::new(source);
+        let addresses: [IpAddr; 3] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        for turn in 0..3 {
+            for day in 0..100_i64 {
+                let key = PeriodKey::from_bytes(&[day as u8; 32]);
+                for domain in ["user", "client_addr", ""] {
+                    for value in [&b"a"[..], b"b", b"ra", b""] {
+                        let mut keyed = keys.of(Timestamp::from_second(day * 86_400).ok()).unwrap();
+                        let (mut out, mut expected) = (b"x".to_vec(), b"x".to_vec());
+                        keyed.hex(domain, value, &mut out);
+                        keyed.address(domain, value, &mut out);
+                        key.hex(domain, value, &mut expected);
+                        key.address(domain, value, &mut expected);
+                        assert_eq!(out, expected, "{turn} {day} {domain} {value:?}");
+                    }
+                }
+                for address in addresses {
+                    let mut out = Vec::new();
+                    keys.of(Timestamp::from_second(day * 86_400).ok()).unwrap().encrypt_prefix(address, &mut out);
+                    assert_eq!(String::from_utf8(out).unwrap().parse(), Ok(key.encrypt_prefix(address)));
+                }
+            }
+        }
     }
 }

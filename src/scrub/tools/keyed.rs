@@ -2,14 +2,14 @@
 //!
 //! Without its key less of a record stays, and it is counted.
 //!
-//! Nothing here is remembered from one record to the next: what was right yesterday is another period's pseudonym today.
+//! What is remembered from one record to the next is remembered with its key ([`Keyed`]): what was right yesterday is another
+//! period's pseudonym today.
 
 use super::super::act::{AddressAct, Hashed};
 use super::super::action::{Form, Names, Simple};
-use super::super::address::write::{write_v4, write_v6};
 use super::super::address::{self, Endpoint, Host};
 use super::super::place::Place;
-use super::super::pseudonym::{Keys, PeriodKey};
+use super::super::pseudonym::{Keyed, Keys};
 use super::super::residual::Rules;
 use super::super::url;
 use super::{Edit, Tools, Value};
@@ -22,7 +22,7 @@ const KEYLESS: (u8, u8) = (24, 32);
 /// A parameter's name that is longer than this is a value.
 const NAME_BYTES_MAX: usize = 64;
 
-fn key(keys: &mut Option<Keys>, time: Option<Timestamp>) -> Option<&PeriodKey> {
+fn key(keys: &mut Option<Keys>, time: Option<Timestamp>) -> Option<Keyed<'_>> {
     keys.as_mut()?.of(time)
 }
 
@@ -72,7 +72,7 @@ impl Tools {
         self.read(value.bytes, percent, percent || value.text == Text::Plus);
         let Self { keys, piece, decoded, .. } = self;
         piece.clear();
-        let Some(key) = key(keys, self.time) else {
+        let Some(mut key) = key(keys, self.time) else {
             self.keyless = true;
             return Edit::Gone;
         };
@@ -105,7 +105,7 @@ impl Tools {
     pub(super) fn pseudonym(&mut self, act: &AddressAct, endpoint: &Endpoint<'_>, text: &[u8]) -> Edit {
         let Self { keys, piece, decoded, .. } = self;
         let named = endpoint.host == Host::Name;
-        let Some(key) = key(keys, self.time) else {
+        let Some(mut key) = key(keys, self.time) else {
             self.keyless = true;
             if named {
                 return Edit::Gone;
@@ -131,11 +131,7 @@ impl Tools {
                 }
             }
             (AddressAct::EncryptPrefix, Some(ip)) => {
-                // Whatever the encrypted address looks like, it is written as what it is: an IPv4 address in it is none.
-                bracketed(endpoint.bracketed, piece, |piece| match key.encrypt_prefix(ip) {
-                    IpAddr::V4(v4) => write_v4(v4, piece),
-                    IpAddr::V6(v6) => write_v6(v6, piece),
-                });
+                bracketed(endpoint.bracketed, piece, |piece| key.encrypt_prefix(ip, piece));
             }
             (AddressAct::EncryptPrefix | AddressAct::BlackMarker | AddressAct::Truncate(..) | AddressAct::Country | AddressAct::Asn, _) => return Edit::Gone,
         }
@@ -198,7 +194,7 @@ impl Tools {
         if !value.is_empty() && value != b"-" {
             self.read(value, query, query);
             let Self { keys, piece, decoded, .. } = self;
-            let Some(key) = key(keys, self.time) else {
+            let Some(mut key) = key(keys, self.time) else {
                 self.keyless = true;
                 return None;
             };

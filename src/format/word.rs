@@ -1,0 +1,141 @@
+//! Eight bytes at a time: no guess for each byte, which is what numbers of unknown width cost.
+
+#![expect(clippy::indexing_slicing, reason = "constants are built by the compiler")]
+
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// What eight bytes side by side have to be: a digit where `d` stands, a letter where `a`, anything where `z`, else itself.
+pub(crate) struct Masks {
+    digits: u64,
+    letters: u64,
+    exact: u64,
+    expected: u64,
+}
+
+impl Masks {
+    pub(crate) const fn of(shape: &[u8; 8]) -> Self {
+        let mut masks = Self { digits: 0, letters: 0, exact: 0, expected: 0 };
+        let mut at = 0;
+        while at < 8 {
+            let place = 0xff << (8 * at);
+            match shape[at] {
+                b'd' => masks.digits |= place,
+                b'a' => masks.letters |= place,
+                b'z' => {}
+                byte => {
+                    masks.exact |= place;
+                    masks.expected |= (byte as u64) << (8 * at);
+                }
+            }
+            at += 1;
+        }
+        masks
+    }
+
+    #[inline(always)]
+    pub(crate) const fn fit(&self, word: u64) -> bool {
+        let letters = (word ^ 0x4040_4040_4040_4040) & 0xc0c0_c0c0_c0c0_c0c0 & self.letters;
+        (no_digits(word) & self.digits) | letters | ((word & self.exact) ^ self.expected) == 0
+    }
+}
+
+/// The highest bit of each byte that is no digit.
+#[inline]
+const fn no_digits(word: u64) -> u64 {
+    // A digit is 0 to 9 behind the exclusive or; 0x76 lifts everything above into the high bit.
+    let below = word ^ 0x3030_3030_3030_3030;
+    ((below & !HIGH).wrapping_add(0x7676_7676_7676_7676) | below) & HIGH
+}
+
+/// How many digits the bytes begin with.
+#[inline]
+pub(crate) fn digits(rest: &[u8]) -> usize {
+    match rest.first_chunk().map(|front| no_digits(u64::from_le_bytes(*front))) {
+        Some(marks) if marks != 0 => marks.trailing_zeros() as usize / 8,
+        Some(_) | None => rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+    }
+}
+
+/// Where the fourth number of an IPv4 address begins and ends that a blank follows; `None` for every other way to write one, and
+/// where less than four bytes follow its last dot.
+#[inline]
+pub(crate) fn dotted(line: &[u8]) -> Option<(usize, usize)> {
+    let front = u128::from_le_bytes(*line.first_chunk()?);
+    // One bit for each byte: the product brings those of eight bytes side by side.
+    let marks = |word: u64| (no_digits(word) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let mut marks = marks(front as u64) | marks((front >> 64) as u64) << 8;
+    let (mut start, mut fits) = (0, true);
+    for last in [b'.', b'.', b'.', b' '] {
+        let end = marks.trailing_zeros() as usize;
+        marks &= marks.wrapping_sub(1);
+        let number = u32::from_be_bytes(*line.get(start..)?.first_chunk()?);
+        let width = end.wrapping_sub(start);
+        fits &= line.get(end) == Some(&last) && width.wrapping_sub(1) < 3;
+        fits &= width == 1 || number >> 24 != u32::from(b'0');
+        fits &= width != 3 || number >> 8 <= 0x32_35_35;
+        if last == b' ' {
+            return fits.then_some((start, end));
+        }
+        start = end + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn shapes() {
+        let masks = Masks::of(b"da-z:dda");
+        for (bytes, fits) in [(b"1B-?:90x", true), (b"xB-?:90x", false), (b"1B+?:90x", false), (b"1B-?:9/x", false), (b"1B-?:9:x", false), (b"12-?:90x", false)] {
+            assert_eq!(masks.fit(u64::from_le_bytes(*bytes)), fits, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn digits_end_where_they_end() {
+        for width in 0..20 {
+            for behind in [&b""[..], b" ", b"/0123456", b":0123456", b"\xb0123456", b"\0"] {
+                let text = [&b"98765432109876543210"[..width], behind].concat();
+                assert_eq!(digits(&text), width, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_width() {
+        for number in 0..1200_u32 {
+            for text in [format!("{number}"), format!("0{number}")] {
+                for place in 0..4 {
+                    let mut parts = ["10", "9", "8", "7"].map(str::to_owned);
+                    parts[place].clone_from(&text);
+                    let address = parts.join(".");
+                    let line = format!("{address} - - [");
+                    let expected = address.parse::<Ipv4Addr>().ok().map(|_| (address.len() - parts[3].len(), address.len()));
+                    assert_eq!(dotted(line.as_bytes()), expected, "{line}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_addresses_are_dotted(line in "[0-9.: a]{0,24}( - - \\[)?") {
+            let address = line.split(' ').next().unwrap_or_default();
+            if let Some((start, end)) = dotted(line.as_bytes()) {
+                prop_assert!(address.parse::<Ipv4Addr>().is_ok());
+                prop_assert_eq!(end, address.len());
+                prop_assert_eq!(start, address.rfind('.').map_or(0, |at| at + 1));
+            }
+        }
+
+        #[test]
+        fn every_address_is_dotted(address: u32) {
+            let line = format!("{} - - [", Ipv4Addr::from(address));
+            prop_assert!(dotted(line.as_bytes()).is_some());
+        }
+    }
+}
