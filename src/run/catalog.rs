@@ -74,9 +74,12 @@ pub(super) fn directories(config: &Config) -> BTreeMap<PathBuf, bool> {
     found
 }
 
+/// What is done in a directory: the way to it, the directory, and the names of what is no directory in it.
+pub(super) type EachPlace<'a> = &'a mut dyn FnMut(&Path, &Place, Vec<OsString>) -> Result<(), Halt>;
+
 /// Goes through a directory and, where `deep`, those below it: each with the way to it and the names of what is no directory. No link is
 /// followed on the way.
-pub(super) fn each_place(store: &Store, (directory, deep): (&Path, bool), failures: &mut Vec<StoreError>, each: &mut dyn FnMut(&Path, &Place, Vec<OsString>) -> Result<(), Halt>) {
+pub(super) fn each_place(store: &Store, (directory, deep): (&Path, bool), failures: &mut Vec<StoreError>, each: EachPlace<'_>) {
     let mut open = vec![PathBuf::new()];
     while let Some(beneath) = open.pop() {
         let done = store.place(directory, &beneath).and_then(|place| {
