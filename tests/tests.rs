@@ -26,6 +26,7 @@ mod suite {
     mod bombs;
     mod canary;
     mod cases;
+    mod copytruncate;
     mod corpora;
     mod differential;
     mod expectations;

@@ -199,6 +199,12 @@ impl Trail {
         Ok((head.len() as u64 == bytes).then(|| Head { bytes, digest: self.key.digest(&head) }))
     }
 
+    /// That of bytes which were read at its beginning.
+    pub fn head_of(&self, bytes: &[u8]) -> Head {
+        let head = bytes.get(..usize::try_from(HEAD).unwrap_or(usize::MAX)).unwrap_or(bytes);
+        Head { bytes: head.len() as u64, digest: self.key.digest(head) }
+    }
+
     /// What it begins with just now, at most [`HEAD`] bytes of it.
     pub fn beginning(&self) -> Result<Head, StoreError> {
         let mut head = Vec::new();
@@ -224,6 +230,27 @@ impl Trail {
             Ok(()) => Ok(Some(self.key.digest(&seam))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(StoreError::io("read", &self.path)(error)),
+        }
+    }
+
+    /// Whether what stands in front of a position is what it was; none if the log does not reach so far. A compressed one is
+    /// decoded for it.
+    pub fn fits(&self, position: u64, seam: Keyed) -> Result<Option<bool>, StoreError> {
+        if self.is_plain() || self.seam(position)? == Some(seam) {
+            return Ok(self.seam(position)?.map(|found| found == seam));
+        }
+        let (mut reader, mut tail, mut read) = (self.reader()?.take(position), Vec::new(), 0);
+        let (mut room, width) = (vec![0; CHUNK], usize::try_from(SEAM).unwrap_or(usize::MAX));
+        loop {
+            match reader.read(&mut room) {
+                // A compressed copy that is still being made, or damaged, reaches nowhere.
+                Ok(0) | Err(_) => return Ok((read == position).then(|| self.key.digest(&tail) == seam)),
+                Ok(count) => {
+                    tail.extend_from_slice(room.get(..count).unwrap_or_default());
+                    tail.drain(..tail.len().saturating_sub(width));
+                    read += count as u64;
+                }
+            }
         }
     }
 

@@ -1,19 +1,21 @@
 //! A class of files: finds them, reads on in them, commits, and lets go of what is finished.
 
+mod admit;
+
 use super::ears::Doors;
 use super::event::{Event, Level, Tell};
 use super::finish;
 use super::gauge::Gauges;
 use super::lane::Step;
-use super::log::{Log, NOWHERE};
+use super::log::Log;
 use super::plan::ClassPlan;
 use super::sink::Remote;
 use crate::retain::RawGlob;
 use crate::store::checkpoint::{Checkpoint, LogState};
 use crate::store::source::Stop;
-use crate::store::trail::{HEAD, Mark, Sight, Trail, listing};
+use crate::store::trail::{Mark, Sight, Trail, listing};
 use crate::store::watch::DirectoryWatch;
-use crate::store::{Chronicle, Halt, Store, StoreError, is_rotated};
+use crate::store::{Chronicle, Halt, Store, is_rotated};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -29,17 +31,17 @@ const LISTED: Duration = Duration::from_secs(5);
 /// How often it is looked whether something is finished.
 const TENDED: Duration = Duration::from_millis(250);
 
+/// After how long a log is looked at again that may have been cut.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// How long it waits behind a failure.
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// How long a log whose file is gone is looked for under another name, in seconds.
 const LOST: i64 = 10;
 
-/// How long a rotated log that nobody knows has to be unchanged where nobody can tell who writes it, in seconds.
-const SETTLED: i64 = 10;
-
-/// Rotated logs that are read at the same time.
-const BACKLOG: usize = 4;
+/// How long the copy of a log that was truncated is waited for, in seconds: a day and an hour.
+const AWAITED: i64 = 25 * 3600;
 
 /// What all threads share.
 #[derive(Clone)]
@@ -74,6 +76,10 @@ pub(super) struct Follower {
     pub(super) dirty: bool,
     /// Names have to be listed again.
     pub(super) relist: bool,
+    /// Rotated logs wait until others are read.
+    crowded: bool,
+    /// Names were listed before.
+    listed: bool,
 }
 
 /// Runs a class until it is told to stop; a failure sends it back to its last commit.
@@ -110,8 +116,22 @@ impl Follower {
         let remotes = plan.remotes()?;
         let chronicle = Chronicle::open(&shared.state, wall)?;
         let watch = DirectoryWatch::new(shared.polling);
-        let follower =
-            Self { shared, plan, globs, salt: checkpoint.salt, next: checkpoint.next, logs, chronicle, remotes, watch, passed: HashMap::new(), dirty: true, relist: false };
+        let follower = Self {
+            shared,
+            plan,
+            globs,
+            salt: checkpoint.salt,
+            next: checkpoint.next,
+            logs,
+            chronicle,
+            remotes,
+            watch,
+            passed: HashMap::new(),
+            dirty: true,
+            relist: false,
+            crowded: false,
+            listed: false,
+        };
         follower.commit_now()?;
         follower.shared.gauges.class(&class, |reading| reading.stuck = false);
         Ok(follower)
@@ -130,7 +150,8 @@ impl Follower {
                 ending = Some(Instant::now() + self.shared.drain);
                 changed = true;
             }
-            if changed || std::mem::take(&mut self.relist) || listed.is_none_or(|at| at.elapsed() >= LISTED) {
+            let relist = std::mem::take(&mut self.relist);
+            if changed || relist || listed.is_none_or(|at| at.elapsed() >= LISTED) {
                 self.list()?;
                 listed = Some(Instant::now());
             }
@@ -153,7 +174,13 @@ impl Follower {
             changed = if more {
                 self.watch.wait(Duration::ZERO, None).names
             } else {
-                let nap = if self.dirty { self.plan.flush.min(NAP) } else { NAP };
+                let nap = match (self.relist, self.dirty) {
+                    (true, _) => Duration::ZERO,
+                    _ if self.logs.iter().any(|log| log.emptied) => AGAIN,
+                    _ if self.backlog().next().is_some() => TENDED,
+                    (false, true) => self.plan.flush.min(NAP),
+                    (false, false) => NAP,
+                };
                 let woken = self.watch.wait(nap, None);
                 if woken.written {
                     // Lines come in bursts: what comes next is read with it.
@@ -167,49 +194,56 @@ impl Follower {
     /// Reads on once in every log; whether there may be more.
     fn read(&mut self) -> Result<bool, Halt> {
         let wall = (self.shared.clock)();
-        let mut more = false;
+        let (mut more, mut busy) = (false, false);
         for at in 0..self.logs.len() {
             let Some(log) = self.logs.get_mut(at).filter(|log| log.trail.is_some() && log.state.done.is_none()) else { continue };
             let before = log.position();
             match log.step(&self.plan, (&self.salt, wall, false), &mut self.remotes)? {
-                Step::Rewritten => self.truncated(at, wall)?,
+                Step::Rewritten => self.truncated(at, wall, None)?,
                 Step::More => more = true,
-                Step::Idle | Step::Busy => {}
+                Step::Busy => busy = true,
+                Step::Idle => {}
             }
             self.logs.get_mut(at).into_iter().for_each(|log| log.rest(wall));
             self.dirty |= self.logs.get(at).is_some_and(|log| log.position() != before || log.lanes.iter().any(|lane| lane.dirty));
         }
+        if !more && !busy {
+            self.relist |= std::mem::take(&mut self.crowded);
+        }
         Ok(more)
     }
 
-    /// A log was cut while it was read. What was not read yet may stand in a copy; its file begins a new log.
-    fn truncated(&mut self, at: usize, wall: Timestamp) -> Result<(), Halt> {
+    /// A log was cut since it was read. What was not read yet may stand in a copy; its file, if it is open already, begins a new log.
+    fn truncated(&mut self, at: usize, wall: Timestamp, fresh: Option<Trail>) -> Result<(), Halt> {
         let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
         log.sync()?;
-        let bound = log.loss_bound(wall);
-        let path = log.state.path.clone();
-        // Nothing was read of it: nothing goes on in a copy, which is a log of its own.
-        let trail = if log.position() == 0 { None } else { log.trail.take() };
-        if trail.is_some() {
-            log.state.truncated = true;
-            log.state.mark = NOWHERE;
-            log.known = wall;
-            log.lanes.clear();
+        let bound = log.loss_bound();
+        let (path, mark) = (log.state.path.clone(), log.state.mark);
+        let cause = "the log was cut while it was open (copytruncate); lines written between the copy and the cut are lost";
+        let remedy = "rotate by rename, and let the server open its log again";
+        let event = Event::new(Level::Warning, "truncated").path(&path);
+        let event = match bound {
+            Some(bound) => event.count("lost_at_most_bytes", bound).text(format!("{cause}\n{remedy}")),
+            None => event.text(format!("{cause}; how many is not known, because nobody looked\n{remedy}")),
+        };
+        if log.position() > 0 {
+            log.cut(wall);
+            // Opened anew: it may be shorter than a head by now.
+            let fresh = match fresh {
+                Some(fresh) => Some(fresh),
+                None => self.shared.store.trail(&path)?.filter(|fresh| fresh.mark() == mark),
+            };
+            fresh.map_or(Ok(()), |fresh| self.begin(fresh, wall))?;
+        } else {
+            // Nothing was read of it: nothing goes on in a copy, which is a log of its own.
+            log.renew()?;
         }
-        let event = Event::new(Level::Warning, "truncated").path(&path).count("lost_at_most_bytes", bound);
-        self.tell(event.text(
-            "the log was cut while it was open (copytruncate); lines written between the copy and the cut are lost\nrotate by rename, and let the server open its log again",
-        ));
+        self.tell(event);
         self.shared.gauges.class(&self.plan.class.name, |reading| {
             reading.truncations += 1;
-            reading.lost_at_most += bound;
+            reading.lost_at_most += bound.unwrap_or(0);
+            reading.unbounded += u64::from(bound.is_none());
         });
-        if let Some(trail) = trail {
-            // Opened anew: it may be shorter than a head by now.
-            if let Some(fresh) = self.shared.store.trail(&path)?.filter(|fresh| fresh.mark() == trail.mark()) {
-                self.begin(fresh, wall)?;
-            }
-        }
         (self.dirty, self.relist) = (true, true);
         Ok(())
     }
@@ -239,26 +273,25 @@ impl Follower {
         for log in &mut self.logs {
             if seen.contains_key(&log.state.mark) { log.missing = 0 } else { log.missing = log.missing.saturating_add(1) }
         }
+        let places: HashMap<Mark, usize> = self.logs.iter().enumerate().map(|(at, log)| (log.state.mark, at)).collect();
         for (mark, (path, sight)) in &seen {
-            match self.logs.iter().position(|log| log.state.mark == *mark) {
-                Some(at) => self.seen_again(at, path, *sight, wall)?,
+            match places.get(mark) {
+                Some(at) => self.seen_again(*at, path, *sight, wall)?,
                 None => fresh.push((path.clone(), *sight)),
             }
         }
         self.passed.retain(|mark, _| seen.contains_key(mark));
+        fresh.retain(|(_, sight)| self.passed.get(&sight.mark) != Some(sight));
         // The names that servers write to first: what else comes may be a copy of one of them.
         fresh.sort_by_key(|(path, sight)| (is_rotated(path), sight.modified));
-        for (path, sight) in fresh {
-            if self.passed.get(&sight.mark) != Some(&sight) {
-                self.admit(&path, sight, wall)?;
-            }
-        }
+        self.admit_all(&fresh, wall)?;
+        self.listed = true;
         self.forget(wall)
     }
 
     /// A log that is known stands under a path.
     fn seen_again(&mut self, at: usize, path: &Path, sight: Sight, wall: Timestamp) -> Result<(), Halt> {
-        let Some(log) = self.logs.get_mut(at) else { return Ok(()) };
+        let Some(log) = self.logs.get_mut(at).filter(|log| log.state.mark == sight.mark) else { return Ok(()) };
         if log.state.path != path {
             path.clone_into(&mut log.state.path);
             log.trail.iter_mut().for_each(|trail| trail.renamed(path));
@@ -278,90 +311,21 @@ impl Follower {
             log.trail = Some(trail);
             return Ok(());
         }
-        if log.state.lanes.is_empty() {
-            self.logs.swap_remove(at);
-            return self.admit(path, sight, wall);
+        if log.position() == 0 {
+            // Begun and not read: it is whatever it is now.
+            log.trail = Some(trail);
+            return log.renew().map_err(Halt::from);
         }
-        self.truncated(at, wall)?;
-        self.begin(trail, wall)
-    }
-
-    /// A file that no log is: a new one, a copy of one, or one that is finished already.
-    fn admit(&mut self, path: &Path, sight: Sight, wall: Timestamp) -> Result<(), Halt> {
-        let Some(trail) = self.shared.store.trail(path)? else { return Ok(()) };
-        if self.logs.iter().any(|log| log.state.mark == trail.mark()) {
-            return Ok(());
-        }
-        let rotated = is_rotated(path) || !trail.is_plain();
-        if !rotated {
-            // A log that was put back. Another one may begin with the same line, but not go on like it.
-            return match self.waiting(&trail)?.filter(|at| self.logs.get(*at).is_some_and(|log| log.state.head.bytes >= HEAD && !log.state.truncated)) {
-                Some(at) => self.adopt(at, trail, wall),
-                None => self.begin(trail, wall),
-            };
-        }
-        for log in &self.logs {
-            // A copy that is being made of what is still read.
-            if log.state.done.is_none() && log.trail.is_some() && log.begins_like(&trail)? {
-                return Ok(());
-            }
-        }
-        // A copy, or what compresses it, is not whole before it is closed: half of one looks like nothing that is known.
-        let fresh = wall.duration_since(sight.modified).as_secs() < SETTLED;
-        if sight.size == 0 || trail.is_quiet()?.map_or(fresh, |quiet| !quiet) {
-            return Ok(());
-        }
-        if let Some(at) = self.waiting(&trail)? {
-            return self.adopt(at, trail, wall);
-        }
-        // The rest has its turn when one of these is done.
-        if self.logs.iter().filter(|log| log.state.done.is_none() && log.trail.is_some() && is_rotated(&log.state.path)).count() >= BACKLOG {
-            return Ok(());
-        }
-        match trail.whole() {
-            Ok(whole) => {
-                self.chronicle.refresh()?;
-                if self.chronicle.known().is_scrubbed(whole.bytes, whole.content) {
-                    self.passed.insert(sight.mark, sight);
-                    return Ok(());
-                }
-            }
-            // Not whole, or never will be: somebody has to look at it, and expiry says so when it is due.
-            Err(error) if !trail.is_plain() => {
-                self.tell(Event::new(Level::Warning, "unreadable").path(path).text(error));
-                self.passed.insert(sight.mark, sight);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        self.begin(trail, wall)
-    }
-
-    /// A log that nobody knows the file of, and that this file is.
-    fn waiting(&self, trail: &Trail) -> Result<Option<usize>, StoreError> {
-        for (at, log) in self.logs.iter().enumerate() {
-            if log.state.done.is_none() && log.trail.is_none() && log.missing > 0 && log.begins_like(trail)? && (log.state.truncated || log.is_continued_by(trail)?) {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
-    }
-
-    fn adopt(&mut self, at: usize, trail: Trail, wall: Timestamp) -> Result<(), Halt> {
-        if let Some(log) = self.logs.get_mut(at) {
-            log.adopt(trail, wall);
-            let event = Event::new(Level::Info, "found_again").path(&log.state.path).count("position", log.position());
-            self.tell(event);
-        }
-        self.dirty = true;
-        Ok(())
+        self.truncated(at, wall, Some(trail))
     }
 
     /// Lets go of logs whose files are gone.
     fn forget(&mut self, wall: Timestamp) -> Result<(), Halt> {
-        let overdue = |log: &Log| log.missing > 1 && wall.duration_since(log.known).as_secs() >= LOST;
+        let missing = |log: &Log, seconds: i64| log.missing > 1 && wall.duration_since(log.known).as_secs() >= seconds;
+        let overdue = |log: &Log| missing(log, LOST);
         let before = self.logs.len();
-        self.logs.retain(|log| !(log.state.done.is_some() && overdue(log)));
+        // The copy of a log that was truncated may come late: without what is known of the log, it would be read as another one.
+        self.logs.retain(|log| !(log.state.done.is_some() && missing(log, if log.awaits_copy() { AWAITED } else { LOST })));
         self.dirty |= self.logs.len() != before;
         for at in 0..self.logs.len() {
             if self.logs.get(at).is_some_and(|log| log.trail.is_none() && log.state.done.is_none() && overdue(log)) {

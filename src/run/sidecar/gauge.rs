@@ -41,6 +41,8 @@ pub struct ClassReading {
     pub lost_at_most: u64,
     /// Truncations that were seen.
     pub truncations: u64,
+    /// Truncations of logs that nobody had looked at before, so that no bound is known.
+    pub unbounded: u64,
     /// Messages that listeners know to be lost.
     pub lost_messages: u64,
     /// Time of the oldest raw record that still exists.

@@ -9,7 +9,7 @@ use crate::scrub::{Clean, Quarantined, Scrubber, Tally};
 use crate::store::checkpoint::{LaneState, SegmentState};
 use crate::store::segment::{PART, Segment, stem};
 use crate::store::source::Block;
-use crate::store::trail::Piece;
+use crate::store::trail::{Head, Piece};
 use crate::store::{Sieve, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
@@ -69,6 +69,8 @@ pub(super) struct Lane {
     /// Scrubbed and not taken by the receiver yet.
     offered: Option<LaneState>,
     pub(super) dirty: bool,
+    /// What the log began with when it was read, until somebody took it.
+    pub(super) head: Option<Head>,
 }
 
 impl Lane {
@@ -90,6 +92,7 @@ impl Lane {
             sent: None,
             offered: None,
             dirty: false,
+            head: None,
         }
     }
 
@@ -127,7 +130,7 @@ impl Lane {
             self.scrubber = Some(self.primed(raw, state.position)?);
         }
         if self.tail.is_none() {
-            if state.position > 0 && raw.seam(state.position)? != state.seam {
+            if state.position > 0 && state.seam.is_some() && raw.seam(state.position)? != state.seam {
                 return Ok(Step::Rewritten);
             }
             self.tail = Some(raw.tail(state.position)?);
@@ -139,6 +142,9 @@ impl Lane {
             Piece::Lines(next) => (next, false),
             Piece::TooLong(next) => (next, true),
         };
+        if state.position == 0 && !too_long {
+            self.head = raw.head_of(self.block.as_bytes());
+        }
         let mut after = if matches!(self.plan.kind, Kind::Segment(_)) { None } else { Some(state.clone()) };
         let target = after.as_mut().unwrap_or(&mut *state);
         let done = self.lines(target, &scene, too_long);

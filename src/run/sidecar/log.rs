@@ -8,10 +8,11 @@ use crate::format::{Envelope, Format, Spans, peel};
 use crate::run::catalog::ranked;
 use crate::store::StoreError;
 use crate::store::checkpoint::LogState;
-use crate::store::trail::{HEAD, Mark, Sight, Trail};
+use crate::store::trail::{HEAD, Head, Mark, Sight, Trail};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Bytes of the sample by which a format is found out.
 const SAMPLE: u64 = 1024 * 1024;
@@ -19,8 +20,17 @@ const SAMPLE: u64 = 1024 * 1024;
 /// After how long without a line a log gives back memory, in seconds.
 const REST: i64 = 10;
 
+/// Over how long it is looked how fast a log grows, at least.
+const PACED: Duration = Duration::from_millis(50);
+
+/// What may pass between a truncation and the look that finds it, besides the time since the last look, in seconds.
+const SLACK: f64 = 0.1;
+
+/// Bytes that may come at once in a log that was slow so far.
+const BURST: u64 = 64 * 1024;
+
 /// No file at all.
-pub(super) const NOWHERE: Mark = Mark { device: 0, inode: 0, born: None };
+const NOWHERE: Mark = Mark { device: 0, inode: 0, born: None };
 
 /// A raw log.
 pub(super) struct Log {
@@ -37,9 +47,13 @@ pub(super) struct Log {
     /// When it was last known where it is.
     pub(super) known: Timestamp,
     /// Its size and the time of the last look.
-    pub(super) looked: Option<(u64, Timestamp)>,
+    pub(super) looked: Option<(u64, Instant)>,
+    /// The same, of the look from which the pace is taken.
+    paced: Option<(u64, Instant)>,
     /// When it was last modified, as of the last look.
     modified: Option<Timestamp>,
+    /// It was changed and is empty, and nothing of it was read.
+    pub(super) emptied: bool,
     /// Every lane has read all there is.
     pub(super) idle: bool,
     /// When lines last came, until it is at rest.
@@ -57,7 +71,22 @@ impl Log {
 
     /// One that a checkpoint knows.
     pub(super) const fn kept(state: LogState, wall: Timestamp) -> Self {
-        Self { state, trail: None, lanes: Vec::new(), missing: 0, even: None, pace: 0.0, known: wall, looked: None, modified: None, idle: false, grown: None, stateful: false }
+        Self {
+            state,
+            trail: None,
+            lanes: Vec::new(),
+            missing: 0,
+            even: None,
+            pace: 0.0,
+            known: wall,
+            looked: None,
+            paced: None,
+            modified: None,
+            emptied: false,
+            idle: false,
+            grown: None,
+            stateful: false,
+        }
     }
 
     /// The furthest position of a form.
@@ -70,36 +99,75 @@ impl Log {
         self.lanes.iter().map(|lane| self.state.lanes.get(&lane.plan.name).map_or(0, |state| state.position)).min().unwrap_or(0)
     }
 
-    /// Whether a file is this log as far as it was read.
+    /// Whether a file is this log as far as it was read. The copy of one that was truncated may be shorter.
     pub(super) fn is_continued_by(&self, trail: &Trail) -> Result<bool, StoreError> {
         let head = &self.state.head;
         if trail.head(head.bytes)?.as_ref() != Some(head) {
             return Ok(false);
         }
-        for lane in self.state.lanes.values().filter(|lane| lane.position > 0 && trail.is_plain()) {
-            if lane.seam.is_some() && trail.seam(lane.position)? != lane.seam {
+        for lane in self.state.lanes.values().filter(|lane| lane.position > 0) {
+            let Some(seam) = lane.seam else { continue };
+            if !trail.fits(lane.position, seam)?.unwrap_or(self.state.truncated) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Whether a file begins as this log does.
+    /// Whether its file was cut, or written anew, since it was read.
+    pub(super) fn is_cut(&self) -> Result<bool, StoreError> {
+        match self.trail.as_ref().filter(|trail| trail.is_plain() && !self.state.truncated) {
+            Some(trail) => self.stands(trail).map(|stands| !stands),
+            None => Ok(false),
+        }
+    }
+
+    /// Its file was cut: what was not read of it yet can only stand in a copy.
+    pub(super) fn cut(&mut self, wall: Timestamp) {
+        (self.state.truncated, self.state.mark, self.state.done) = (true, NOWHERE, None);
+        (self.trail, self.missing, self.known) = (None, 1, wall);
+        self.lanes.clear();
+    }
+
+    /// It begins anew, and nothing of it was read.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        if let Some(trail) = &self.trail {
+            (self.state.head, self.state.sample) = (trail.beginning()?, 0);
+        }
+        (self.state.done, self.emptied) = (None, false);
+        self.state.lanes.clear();
+        self.lanes.clear();
+        Ok(())
+    }
+
+    /// Whether it was cut, and no copy of it is found yet.
+    pub(super) fn awaits_copy(&self) -> bool {
+        self.state.truncated && self.trail.is_none() && self.state.mark == NOWHERE
+    }
+
+    /// Whether a file begins as this log did when it was read, or does now.
     pub(super) fn begins_like(&self, trail: &Trail) -> Result<bool, StoreError> {
-        let head = match &self.trail {
+        let is_head_of = |head: Head| Ok::<_, StoreError>(head.bytes > 0 && trail.head(head.bytes)?.as_ref() == Some(&head));
+        if is_head_of(self.state.head)? {
+            return Ok(true);
+        }
+        match &self.trail {
             // What it begins with may have come since it was read.
-            Some(own) if self.state.head.bytes < HEAD => own.beginning()?,
-            Some(_) | None => self.state.head,
-        };
-        Ok(head.bytes > 0 && trail.head(head.bytes)?.as_ref() == Some(&head))
+            Some(own) if self.state.head.bytes < HEAD => is_head_of(own.beginning()?),
+            Some(_) | None => Ok(false),
+        }
     }
 
     /// It is this file from now on.
     pub(super) fn adopt(&mut self, trail: Trail, wall: Timestamp) {
         self.state.mark = trail.mark();
         trail.path().clone_into(&mut self.state.path);
+        if !trail.is_plain() {
+            // In front of a position in a compressed log stands what was there when it was compressed.
+            self.state.lanes.values_mut().filter(|lane| lane.position > 0).for_each(|lane| lane.seam = None);
+        }
         self.trail = Some(trail);
-        (self.missing, self.known) = (0, wall);
+        (self.state.done, self.missing, self.known) = (None, 0, wall);
         self.lanes.clear();
     }
 
@@ -114,16 +182,18 @@ impl Log {
 
     fn step_in(&mut self, trail: &mut Trail, plan: &ClassPlan, (salt, wall, last): (&str, Timestamp, bool), remotes: &mut BTreeMap<String, Remote>) -> Result<Step, StoreError> {
         let sight = trail.sight()?;
-        self.look(sight, wall);
         let position = self.position();
         let cut = sight.size < position && !self.state.truncated;
-        // Written and cut before anybody looked.
-        let passed = sight.size == 0 && position == 0 && self.modified.is_some_and(|modified| modified != sight.modified);
+        // Written and cut before anybody looked. The system notes the time of a write before the size: that is no cut.
+        let emptied = sight.size == 0 && position == 0 && (self.emptied || self.modified.is_some_and(|modified| modified != sight.modified));
+        let passed = emptied && self.emptied;
         self.modified = Some(sight.modified);
+        self.emptied = emptied && !passed;
         if trail.is_plain() && (cut || passed) {
             return Ok(Step::Rewritten);
         }
-        if sight.size == 0 || (self.state.truncated && sight.size <= position) {
+        self.look(sight);
+        if sight.size == 0 {
             self.idle = true;
             return Ok(Step::Idle);
         }
@@ -140,8 +210,15 @@ impl Log {
         let mut all = Step::Idle;
         for lane in &mut self.lanes {
             let state = self.state.lanes.entry(lane.plan.name.clone()).or_default();
+            // The copy ends in front of what was read of the log itself.
+            if self.state.truncated && trail.is_plain() && sight.size <= state.position {
+                continue;
+            }
             let scene = Scene { salt, id: self.state.id, name: &name, modified: sight.modified, wall, last, receipt: false, remote: remotes.get_mut(&lane.plan.name) };
-            match lane.step(&mut Raw::Trail(trail), state, scene)? {
+            let stepped = lane.step(&mut Raw::Trail(trail), state, scene);
+            // Of what was read, whatever the file is by now.
+            self.state.head = lane.head.take().unwrap_or(self.state.head);
+            match stepped? {
                 Step::Rewritten => return Ok(Step::Rewritten),
                 Step::More => all = Step::More,
                 Step::Busy if all == Step::Idle => all = Step::Busy,
@@ -156,7 +233,12 @@ impl Log {
             self.even = Some((wall, self.position()));
         }
         if self.state.head.bytes < HEAD && self.state.head.bytes < self.position() {
-            self.state.head = trail.beginning()?;
+            let head = trail.beginning()?;
+            // Of the same log, or it was cut in between.
+            if trail.is_plain() && !self.stands(trail)? {
+                return Ok(Step::Rewritten);
+            }
+            self.state.head = head;
         }
         Ok(all)
     }
@@ -181,18 +263,31 @@ impl Log {
         }
     }
 
-    /// Notes how fast it grows.
-    fn look(&mut self, sight: Sight, wall: Timestamp) {
-        if let Some((size, at)) = self.looked {
-            let seconds = wall.duration_since(at).as_secs_f64();
-            if seconds < 0.05 {
-                return;
-            }
-            if sight.size > size {
-                self.pace = self.pace.max((sight.size - size) as f64 / seconds);
+    /// Whether everything that was read still stands in front of where the forms are.
+    fn stands(&self, trail: &Trail) -> Result<bool, StoreError> {
+        for lane in self.state.lanes.values().filter(|lane| lane.position > 0) {
+            if let Some(seam) = lane.seam
+                && trail.fits(lane.position, seam)? != Some(true)
+            {
+                return Ok(false);
             }
         }
-        self.looked = Some((sight.size, wall));
+        Ok(true)
+    }
+
+    /// Notes how fast it grows.
+    fn look(&mut self, sight: Sight) {
+        let now = Instant::now();
+        self.looked = Some((sight.size, now));
+        match self.paced {
+            Some((_, at)) if now.duration_since(at) < PACED => {}
+            before => {
+                if let Some((size, at)) = before {
+                    self.pace = self.pace.max(sight.size.saturating_sub(size) as f64 / now.duration_since(at).as_secs_f64());
+                }
+                self.paced = Some((sight.size, now));
+            }
+        }
     }
 
     /// The formats of the class, or of the beginning of this log: of the same bytes of it after every start.
@@ -209,12 +304,14 @@ impl Log {
         Ok(ranked(sample.get(..whole).unwrap_or_default()))
     }
 
-    /// Raw bytes that may be lost at most when it was truncated just now: at the fastest pace seen, since everything was read.
-    pub(super) fn loss_bound(&self, wall: Timestamp) -> u64 {
-        let since = self.even.map_or(1.0, |(at, _)| wall.duration_since(at).as_secs_f64().max(0.0) + 0.1);
-        let unread = self.looked.map_or(0, |(size, _)| size.saturating_sub(self.position()));
-        // Twice, because the pace of a moment is not known: writes come in bursts.
-        unread + (2.0 * self.pace * since) as u64 + 64 * 1024
+    /// Raw bytes that may be lost at most when it was found truncated just now: what was seen and not read, and twice what came in
+    /// as long a time when it grew fastest. None if nobody looked at it before.
+    pub(super) fn loss_bound(&self) -> Option<u64> {
+        let (size, at) = self.looked?;
+        let taken = self.lanes.iter().map(|lane| self.state.lanes.get(&lane.plan.name).map_or(0, |state| state.position)).min();
+        let unread = size.saturating_sub(taken.unwrap_or_else(|| self.position()));
+        let unseen = at.elapsed().as_secs_f64() + SLACK;
+        Some(unread + (2.0 * self.pace * unseen) as u64 + BURST)
     }
 }
 

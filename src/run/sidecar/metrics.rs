@@ -123,6 +123,7 @@ pub fn text(readings: &Readings, now: Timestamp) -> String {
     page.all("open_files", "gauge", "followed files that are open", readings.each(|class| Some(class.open_files)));
     page.all("truncations_total", "counter", "truncations of followed files", readings.each(|class| Some(class.truncations)));
     page.all("lost_bytes_at_most_total", "counter", "raw bytes that truncation may have lost, at most", readings.each(|class| Some(class.lost_at_most)));
+    page.all("unbounded_truncations_total", "counter", "truncations of logs that nobody had looked at: no bound is known", readings.each(|class| Some(class.unbounded)));
     page.all("lost_messages_total", "counter", "messages that listeners know to be lost", readings.each(|class| Some(class.lost_messages)));
     page.all("stuck", "gauge", "1 while writing or committing fails", readings.each(|class| Some(u8::from(class.stuck))));
     let age = |at: Timestamp| (seconds(now) - seconds(at)).max(0.0);

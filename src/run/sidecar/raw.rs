@@ -5,7 +5,7 @@ use crate::run::catalog::MAX_LINE;
 use crate::store::StoreError;
 use crate::store::source::Block;
 use crate::store::spool::Spool;
-use crate::store::trail::{Piece, Trail};
+use crate::store::trail::{Head, Piece, Trail};
 
 /// A raw log.
 pub(super) enum Raw<'a> {
@@ -20,6 +20,14 @@ impl Raw<'_> {
         match self {
             Self::Trail(trail) => trail.seam(position),
             Self::Spool(_) => Ok(None),
+        }
+    }
+
+    /// What a log begins with of which these bytes were read at its beginning.
+    pub(super) fn head_of(&self, bytes: &[u8]) -> Option<Head> {
+        match self {
+            Self::Trail(trail) => Some(trail.head_of(bytes)),
+            Self::Spool(_) => None,
         }
     }
 
