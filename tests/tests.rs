@@ -26,6 +26,7 @@ mod suite {
     mod bombs;
     mod canary;
     mod cases;
+    mod confined;
     mod copytruncate;
     mod corpora;
     mod differential;

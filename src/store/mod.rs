@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod checkpoint;
 pub mod clock;
+pub mod confine;
 pub mod confirm;
 mod digest;
 pub mod draft;

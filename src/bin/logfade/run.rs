@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args, typed: &Run) -> Outcome {
     let json = args.json;
     let job = SidecarJob {
         state,
+        reads: config::path(args).into_iter().collect(),
         load: Box::new(|| setup(args).map_err(|complaint| complaint.text())),
         asked: Box::new(asked),
         clock: state::now,

@@ -24,6 +24,8 @@ pub struct Readings {
     pub configured: Option<Timestamp>,
     /// The last reading of the configuration failed: the one before is in force.
     pub configuration_at_fault: bool,
+    /// The process has closed itself off from every file that it does not need.
+    pub confined: bool,
 }
 
 /// One class.

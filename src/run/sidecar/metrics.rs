@@ -135,6 +135,7 @@ pub fn text(readings: &Readings, now: Timestamp) -> String {
     page.all("last_expiry_timestamp_seconds", "gauge", "when expiry last ended without a failure", known(readings.expired));
     page.all("last_configuration_timestamp_seconds", "gauge", "when the configuration was last read without a fault", known(readings.configured));
     page.one("configuration_at_fault", "gauge", "1 if the configuration file has a fault: the one before is in force", &[(&[], u64::from(readings.configuration_at_fault))]);
+    page.one("confined", "gauge", "1 if the process can open nothing but what its configuration names (Landlock)", &[(&[], u64::from(readings.confined))]);
     page.text
 }
 

@@ -9,6 +9,7 @@ mod expiry;
 mod finish;
 mod follow;
 pub mod gauge;
+mod ground;
 mod lane;
 mod listen;
 mod log;
@@ -24,6 +25,7 @@ pub use plan::Lookups;
 
 use crate::retain::{Class, Config, Source};
 use crate::scrub::Policy;
+use crate::store::confine::Ground;
 use crate::store::keys::KeyStore;
 use crate::store::source::Stop;
 use crate::store::{Store, StoreError};
@@ -69,6 +71,8 @@ pub enum Asked {
 pub struct SidecarJob<'a> {
     /// The state directory.
     pub state: PathBuf,
+    /// Files that [`Self::load`] reads.
+    pub reads: Vec<PathBuf>,
     /// Reads the configuration; the error is what is said of a fault.
     pub load: Box<dyn Fn() -> Result<Setup, String> + 'a>,
     /// What a signal asked for since the last call.
@@ -105,6 +109,8 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
         doors: Doors::default(),
     };
     shared.doors.want(Some(&first.config));
+    // There is no other thread yet: what is made from here on is closed off as well.
+    let given = ground::confine(job, &first);
     let mut crew = start(&shared, first);
     (job.tell)(Event::new(Level::Info, "started"));
     // A service manager that cannot be told is none of this process's troubles.
@@ -118,7 +124,7 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
         }
         match (job.asked)() {
             Asked::Nothing => std::thread::sleep(TICK),
-            Asked::Reload => match (job.load)() {
+            Asked::Reload => match (job.load)().and_then(|setup| within(job, given.as_ref(), setup)) {
                 Ok(setup) => {
                     let _told = notify::reloading();
                     shared.doors.want(Some(&setup.config));
@@ -142,6 +148,11 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
             }
         }
     }
+}
+
+/// A configuration that asks for no more than the process has left itself.
+fn within(job: &SidecarJob<'_>, given: Option<&Ground>, setup: Setup) -> Result<Setup, String> {
+    given.and_then(|given| ground::fault(job, given, &setup)).map_or(Ok(setup), Err)
 }
 
 fn start(shared: &Shared, setup: Setup) -> Crew {
