@@ -146,8 +146,8 @@ mod tests {
         let mut ground = Ground::default();
         ground.needs(&inside, Right::Change);
         let work = move || {
-            if let Confined::Not(why) = ground.confine() {
-                println!("skipped: {why}");
+            // Nothing to see on a kernel without it.
+            if matches!(ground.confine(), Confined::Not(_)) {
                 return;
             }
             assert_eq!(std::fs::read_to_string(inside.join("file")).unwrap(), "x");
