@@ -49,7 +49,7 @@ mod suite {
     pub mod listen;
     pub mod mangle;
     pub mod mmdb;
-    mod ops;
+    pub mod ops;
     pub mod oracle;
     pub mod pipe;
     mod places;

@@ -70,12 +70,12 @@ impl Spool {
             }
             Some(seals) => {
                 let damaged = |error| StoreError { verb: "read", path: path.to_owned(), cause: Cause::Damaged(error) };
-                let (written, end, index, lines) = walk(file, (committed, size), seals).map_err(damaged)?;
-                let segment = Segment::resume(path, end, Some(seals))?;
+                let walked = walk(file, (committed, size), seals).map_err(damaged)?;
+                let segment = Segment::resume(path, walked.end, Some(seals))?;
                 let mut back = Back::new(&segment, seals).map_err(StoreError::io("open", path))?;
-                back.index = index;
+                back.index = walked.index;
                 back.frames.seek(back.index.last().map_or_else(Spot::default, |(_, spot)| *spot));
-                Ok((Self::of(segment, path, (written, Some(back))), lines))
+                Ok((Self::of(segment, path, (walked.written, Some(back))), walked.fresh))
             }
         }
     }
@@ -243,25 +243,37 @@ fn whole(file: &File, committed: u64, size: u64) -> io::Result<(u64, u64)> {
     Ok((end, lines))
 }
 
-/// Reads a sealed segment as far as it is whole: bytes of its lines, its end, places in it, and the lines behind the commit.
-#[expect(clippy::type_complexity, reason = "told once, to the one who asks")]
-fn walk(file: File, (committed, size): (u64, u64), seals: &Seals) -> io::Result<(u64, u64, Vec<(u64, Spot)>, u64)> {
+/// What a sealed segment holds, as far as it is whole.
+struct Walked {
+    /// Bytes of its lines.
+    written: u64,
+    end: u64,
+    /// Places in it.
+    index: Vec<(u64, Spot)>,
+    /// Lines behind the commit.
+    fresh: u64,
+}
+
+/// Reads a sealed segment as far as it is whole.
+fn walk(file: File, (committed, size): (u64, u64), seals: &Seals) -> io::Result<Walked> {
     let mut frames = Frames::new(file, &seals.keys);
-    let (mut written, mut fresh, mut index, mut lines) = (0, 0, vec![(0, Spot::default())], Vec::new());
+    let mut walked = Walked { written: 0, end: 0, index: vec![(0, Spot::default())], fresh: 0 };
+    let mut lines = Vec::new();
     loop {
         let spot = frames.spot();
+        walked.end = spot.at;
         match frames.next(size, &mut lines) {
             Ok(true) => {}
-            Ok(false) if spot.at >= committed => return Ok((written, spot.at, index, fresh)),
+            Ok(false) if spot.at >= committed => return Ok(walked),
+            // What a power cut left of a frame. A key that cannot be had is another matter.
+            Err(error) if spot.at >= committed && error.kind() != io::ErrorKind::Other => return Ok(walked),
             Ok(false) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the sealed segment is shorter than what was committed")),
-            // Half a frame, or what a power cut left of one.
-            Err(_) if spot.at >= committed => return Ok((written, spot.at, index, fresh)),
             Err(error) => return Err(error),
         }
-        remember(&mut index, written, spot);
-        written += lines.len() as u64;
+        remember(&mut walked.index, walked.written, spot);
+        walked.written += lines.len() as u64;
         if spot.at >= committed {
-            fresh += memchr::memchr_iter(b'\n', &lines).count() as u64;
+            walked.fresh += memchr::memchr_iter(b'\n', &lines).count() as u64;
         }
     }
 }

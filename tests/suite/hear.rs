@@ -1,12 +1,13 @@
 //! The sidecar listens: whatever is handed over is written once into every form, kills and reloads included, and what is sealed is
 //! never on the disk in clear. Nothing here depends on speed.
 
+use super::ops::receiver;
 use super::run::{Site, line};
-use super::support::{holds, logfade};
+use super::support::{holds, lines, logfade};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -186,6 +187,12 @@ fn committed(site: &Site) -> BTreeSet<usize> {
         found.extend(text.lines().filter_map(|line| line.split("/item/r").nth(1)?.split('r').next()?.parse::<usize>().ok()));
     }
     found
+}
+
+/// Lines that the checkpoint knows in raw segments that are not finished.
+fn received(site: &Site) -> u64 {
+    let checkpoint: Value = serde_json::from_slice(&site.dir.read("state/run-site.json")).unwrap();
+    checkpoint["stretches"].as_array().into_iter().flatten().filter_map(|stretch| stretch["lines"].as_u64()).sum()
 }
 
 /// Kills it at any time while others hand lines over. Each way carries numbers of its own.
@@ -370,17 +377,17 @@ fn forms_of_followed_files_are_sealed_too() {
 #[test]
 fn a_record_is_chosen_within_what_carries_it() {
     let mut site = Site::new("where = { path = \"/a*\" }\n");
-    let mut lines = String::new();
+    let mut text = String::new();
     for path in ["/a", "/b", "/ab?x"] {
         let bare = format!("203.0.113.7 - - [10/Oct/2025:13:55:36 +0000] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"x\"");
         let docker = format!("{{\"log\":\"{}\\n\",\"stream\":\"stdout\",\"time\":\"2025-10-10T13:55:36.5Z\"}}", bare.replace('"', "\\\""));
         for line in [bare.clone(), format!("<190>Oct 10 13:55:36 web nginx: {bare}"), format!("2025-10-10T13:55:36.5Z stdout F {bare}"), docker] {
-            lines.push_str(&line);
-            lines.push('\n');
+            text.push_str(&line);
+            text.push('\n');
         }
     }
-    lines.push_str("<190>Oct 10 13:55:36 web nginx: who knows\n");
-    fs::write(site.log(), lines).unwrap();
+    text.push_str("<190>Oct 10 13:55:36 web nginx: who knows\n");
+    fs::write(site.log(), text).unwrap();
     site.start();
     site.until_lines("clean", 8);
     site.end();
@@ -460,10 +467,11 @@ fn a_socket_of_a_dead_process_is_taken_over_and_a_live_one_is_not() {
 /// A receiver that is not there for a while: what it is to get waits on the disk, and nobody else waits for it.
 #[test]
 fn a_form_whose_sink_is_down_waits_and_the_others_do_not() {
-    let port = port();
-    let loki = format!("[[class.keep]]\nform = \"default\"\nname = \"shipped\"\nuntil = \"50 years\"\noutput = \"http://127.0.0.1:{port}/\"\nlayout = \"json\"\n");
     for seal in ["", "seal = true\n"] {
-        let configuration = configuration(&["fifo://ROOT/pipe.fifo"], &format!("rotate = [\"40 KiB\"]\n{seal}"), &loki);
+        let is_up = Arc::new(Mutex::new(false));
+        let (address, got) = receiver(Arc::clone(&is_up));
+        let shipped = format!("[[class.keep]]\nform = \"default\"\nname = \"shipped\"\nuntil = \"50 years\"\noutput = \"http://{address}/\"\nlayout = \"json\"\n");
+        let configuration = configuration(&["fifo://ROOT/pipe.fifo"], &format!("rotate = [\"40 KiB\"]\n{seal}"), &shipped);
         let mut site = Site::of(&configuration.replace("format = \"combined\"\n", "format = \"combined\"\nunproven = \"allow\"\n"));
         site.start();
         let mut pipe = fifo(&site, "pipe.fifo");
@@ -472,56 +480,18 @@ fn a_form_whose_sink_is_down_waits_and_the_others_do_not() {
             pipe.write_all(line(id).as_bytes()).unwrap();
         }
         site.until_records(count);
+        site.until("committed", |site| received(site) >= count as u64);
         assert_eq!(site.told("finished"), 0, "no raw file is finished before every form has it");
         site.kill();
         site.start();
-        let got = Arc::new(Mutex::new(String::new()));
-        let receiver = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let (all, done) = (Arc::clone(&got), Arc::new(AtomicBool::new(false)));
-        let ends = Arc::clone(&done);
-        let server = std::thread::spawn(move || {
-            receiver.set_nonblocking(true).unwrap();
-            while !ends.load(Ordering::Relaxed) {
-                match receiver.accept() {
-                    Ok((stream, _)) => {
-                        stream.set_nonblocking(false).unwrap();
-                        let all = Arc::clone(&all);
-                        std::thread::spawn(move || receive(stream, &all));
-                    }
-                    Err(_nobody) => sleep(Duration::from_millis(10)),
-                }
-            }
-        });
-        site.until("everything arrives", |_| got.lock().unwrap().lines().count() >= count);
+        *is_up.lock().unwrap() = true;
+        site.until("everything arrives", |_| lines(&got.lock().unwrap()).len() >= count);
         site.until("and raw files are finished", |site| site.told("finished") >= 2);
         site.end();
-        done.store(true, Ordering::Relaxed);
-        server.join().unwrap();
-        let text = got.lock().unwrap().clone();
+        let text = String::from_utf8(got.lock().unwrap().clone()).unwrap();
         let ids: BTreeSet<usize> = text.lines().filter_map(|line| line.split("/item/r").nth(1)?.split('r').next()?.parse().ok()).collect();
         assert_eq!(ids.len(), count, "every record arrives");
         is_dark(text.as_bytes(), Path::new("what was shipped"));
         site.expect_each_once("clean", count);
-    }
-}
-
-fn receive(mut stream: TcpStream, all: &Mutex<String>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        let length: usize = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()).unwrap();
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        all.lock().unwrap().push_str(&String::from_utf8_lossy(&body));
-        if write!(stream, "HTTP/1.1 204 No Content\r\n\r\n").is_err() {
-            return;
-        }
     }
 }

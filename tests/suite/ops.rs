@@ -31,13 +31,13 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Answers every request with this status while `is_up`, else with 503; keeps the bodies of those it took.
-fn receiver(is_up: Arc<Mutex<bool>>) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+pub fn receiver(is_up: Arc<Mutex<bool>>) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let taken = Arc::new(Mutex::new(Vec::new()));
     let all = Arc::clone(&taken);
     std::thread::spawn(move || {
-        for mut stream in socket.incoming().map(Result::unwrap) {
+        'next: for mut stream in socket.incoming().map(Result::unwrap) {
             let mut bytes = Vec::new();
             let mut part = [0; 4096];
             let end = loop {
@@ -50,7 +50,11 @@ fn receiver(is_up: Arc<Mutex<bool>>) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
                 {
                     break head;
                 }
-                let count = stream.read(&mut part).unwrap();
+                // Whoever was killed in between comes again.
+                let count = stream.read(&mut part).unwrap_or(0);
+                if count == 0 {
+                    continue 'next;
+                }
                 bytes.extend_from_slice(&part[..count]);
             };
             let status = if *is_up.lock().unwrap() { 200 } else { 503 };
