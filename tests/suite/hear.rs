@@ -250,9 +250,9 @@ fn killed_anywhere_it_doubles_nothing_and_keeps_what_it_committed() {
         site.start();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         site.until("everything is read", |site| {
-            let before = site.records("clean").len();
+            let before = site.content("clean").len();
             sleep(Duration::from_millis(300));
-            before == site.records("clean").len()
+            before == site.content("clean").len()
         });
         site.end();
         assert!(!site.said().contains("panicked"), "{}", site.said());
