@@ -52,7 +52,7 @@ pub fn renew(path: &Path, text: &str, mark: &str) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("read", path)(error)),
         Ok(_) => {
-            if !head(path, HEAD)?.is_some_and(|old| memchr::memmem::find(&old, mark.as_bytes()).is_some()) {
+            if head(path, HEAD)?.is_none_or(|old| memchr::memmem::find(&old, mark.as_bytes()).is_none()) {
                 return Err(refused(path, "something is there that is no such report", "name another file: nothing else is overwritten"));
             }
         }
