@@ -199,6 +199,8 @@ fn logrotate_copies_and_cuts_under_load() {
                 }
                 id
             });
+            // What is cut before it was ever seen is cut unseen.
+            site.until("it is read", |site| !site.content("clean").is_empty());
             for cycle in 0..cycles {
                 sleep(Duration::from_millis(150));
                 let done = Command::new("/usr/sbin/logrotate").args(["-f", "-s", &status, &rules]).status().unwrap();
