@@ -260,12 +260,13 @@ impl Listening {
 
     /// Begins a stretch. It is committed before its file is there, so that no file is there that nobody knows.
     fn begin(&mut self, wall: Timestamp) -> Result<(), Halt> {
-        let class = &self.plan.class.name;
-        let Some(raw) = &self.plan.raw else { return Err(unset(class)) };
+        let plan = Arc::clone(&self.plan);
+        let class = &plan.class.name;
+        let Some(raw) = &plan.raw else { return Err(unset(class)) };
         let state = fresh(raw, class, (&self.salt, self.next), wall);
         self.next += 1;
-        self.save(Some(&state))?;
-        let before = Seals { keys: self.shared.store.keychain().clone(), class: class.clone(), form: self.plan.class.raw.name.clone(), level: raw.level };
+        self.commit_with(Some(&state))?;
+        let before = Seals { keys: self.shared.store.keychain().clone(), class: class.clone(), form: plan.class.raw.name.clone(), level: raw.level };
         self.stretches.push(Stretch::open(state, raw, &before)?);
         Ok(())
     }
@@ -285,16 +286,17 @@ impl Listening {
 
     /// Makes everything that was heard and read so far last.
     fn commit(&mut self) -> Result<(), Halt> {
-        self.stretches.iter_mut().filter(|stretch| !stretch.over).try_for_each(Stretch::sync)?;
-        self.save(None)?;
-        (self.dirty, self.committed) = (false, Instant::now());
-        Ok(())
+        self.commit_with(None)
     }
 
-    fn save(&self, more: Option<&StretchState>) -> Result<(), Halt> {
+    /// No checkpoint speaks of anything that is not written and synced: no form is ahead of the raw segment that it reads.
+    fn commit_with(&mut self, more: Option<&StretchState>) -> Result<(), Halt> {
+        self.stretches.iter_mut().filter(|stretch| !stretch.over).try_for_each(Stretch::sync)?;
         let stretches = self.stretches.iter().map(|stretch| &stretch.state).chain(more).cloned().collect();
         let checkpoint = Checkpoint { salt: self.salt.clone(), next: self.next, logs: Vec::new(), stretches };
-        checkpoint.commit(&self.shared.state, &self.plan.class.name).map_err(Halt::from)
+        checkpoint.commit(&self.shared.state, &self.plan.class.name)?;
+        (self.dirty, self.committed) = (false, Instant::now());
+        Ok(())
     }
 
     /// Behind a failure: forms go back to their last commit, and read again what the raw segment has.
