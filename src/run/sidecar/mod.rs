@@ -117,7 +117,15 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
     let _told = notify::ready();
     let watched = notify::watchdog_every();
     let mut alive = Instant::now();
+    // What takes over when everything under the configuration before it has ended: two must never be at work on one log.
+    let mut next: Option<Setup> = None;
     loop {
+        if let Some(setup) = next.take_if(|_| crew.has_ended()) {
+            crew.end(&shared);
+            crew = start(&shared, setup);
+            let _told = notify::ready();
+            (job.tell)(Event::new(Level::Info, "reloaded"));
+        }
         if watched.is_some_and(|every| alive.elapsed() >= every) {
             let _told = notify::watchdog();
             alive = Instant::now();
@@ -128,10 +136,8 @@ pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
                 Ok(setup) => {
                     let _told = notify::reloading();
                     shared.doors.want(Some(&setup.config));
-                    crew.end(&shared);
-                    crew = start(&shared, setup);
-                    let _told = notify::ready();
-                    (job.tell)(Event::new(Level::Info, "reloaded"));
+                    crew.stop.stop();
+                    next = Some(setup);
                 }
                 Err(fault) => {
                     job.gauges.with(|readings| readings.configuration_at_fault = true);
@@ -185,6 +191,10 @@ fn employ(shared: &Shared, setup: &Arc<Setup>, class: Class, stop: &Stop) -> Joi
 }
 
 impl Crew {
+    fn has_ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
     /// Tells everybody to end, and waits for them; not for ever.
     fn end(self, shared: &Shared) {
         self.stop.stop();
