@@ -167,11 +167,15 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The segments of forms, each of which is as long as its commit says once a run has begun.
+    pub fn segments(&self) -> impl Iterator<Item = &SegmentState> {
+        self.logs.iter().map(|log| &log.lanes).chain(self.stretches.iter().map(|stretch| &stretch.lanes)).flat_map(BTreeMap::values).flat_map(|lane| &lane.segments)
+    }
+
     /// Segments in a directory that a killed run began and never committed: what stands in them is read again.
     pub fn strays(&self, directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
-        let lanes = self.logs.iter().map(|log| &log.lanes).chain(self.stretches.iter().map(|stretch| &stretch.lanes)).flat_map(BTreeMap::values);
         let raw = self.stretches.iter().map(|stretch| &stretch.raw);
-        let known: BTreeSet<&Path> = lanes.flat_map(|lane| &lane.segments).chain(raw).map(|segment| segment.part.as_path()).collect();
+        let known: BTreeSet<&Path> = self.segments().chain(raw).map(|segment| segment.part.as_path()).collect();
         let mut found = parts(directory, &format!(".{}-", self.salt))?;
         found.retain(|part| !known.contains(part.as_path()));
         Ok(found)

@@ -209,6 +209,15 @@ pub fn discard(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Cuts a segment back to its commit, whether anybody goes on with it or not.
+pub fn cut_back(path: &Path, committed: u64) -> Result<(), StoreError> {
+    match open(path, OFlags::RDWR) {
+        Ok(file) if file.metadata().is_ok_and(|there| there.len() > committed) => file.set_len(committed).map_err(StoreError::io("cut", path)),
+        Err(StoreError { cause: Cause::Io(error), .. }) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// The `.part` files of a directory whose names begin with, or hold, a text.
 pub fn parts(directory: &Path, with: &str) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match std::fs::read_dir(directory) {

@@ -9,7 +9,7 @@ use crate::run::expire::deeds::{access, rules};
 use crate::scrub::{KeySource, PlaceSource, Policy, Selection, Settings};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::seal::Keychain;
-use crate::store::segment::{Seals, discard};
+use crate::store::segment::{Seals, cut_back, discard};
 use crate::store::{Access, Halt, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -113,8 +113,9 @@ impl ClassPlan {
         Ok(remotes)
     }
 
-    /// Takes segments away that a killed run began and never committed: their lines are read again.
+    /// Takes away what a killed run wrote and never committed: those lines are read again.
     pub(super) fn clear(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        checkpoint.segments().try_for_each(|segment| cut_back(&segment.part, segment.length))?;
         let forms = self.forms.iter().filter_map(|form| if let Kind::Segment(directory) = &form.kind { Some(directory) } else { None });
         for directory in forms.chain(self.raw.as_ref().map(|raw| &raw.directory)) {
             checkpoint.strays(directory)?.iter().try_for_each(|part| discard(part))?;
