@@ -7,7 +7,7 @@ use crate::retain::aggregate::Table;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
-use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
+use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin, ledger};
 use crate::scrub::{OnReject, Output as Layout, Policy, Settings};
 use crate::store::checkpoint::{Begun, Checkpoint};
 use crate::store::kept::Surveys;
@@ -332,15 +332,14 @@ impl Look<'_> {
 
     /// Whether everything is made of a raw file that is to be made of it.
     fn forms(&self, class: &Class, survey: &Survey) -> Forms {
-        let made = self.known.forms(survey.digests.bytes, survey.digests.content);
+        let made = |form: &Form| survey.lines == 0 || is_made(self.known, (class, form), survey);
         let mut state = Forms::Proven;
         for form in &class.forms {
             match required(class, form) {
                 Need::Nothing => {}
                 Need::Impossible => return Forms::Missing,
-                Need::File if survey.lines == 0 || made.iter().any(|output| output.form == form.name) => {}
-                // Those of later days are looked for when they are due.
-                Need::Tables if survey.lines == 0 || made.iter().any(|output| output.form == form.name) => {}
+                // Tables of later days are looked for when they are due.
+                Need::File | Need::Tables if made(form) => {}
                 Need::File | Need::Tables => state = Forms::ToMake,
             }
         }
@@ -423,6 +422,15 @@ pub(super) enum Need {
     Nothing,
     /// Something that is not made here.
     Impossible,
+}
+
+/// Whether a form was made of a raw file, for its class; what `batch` made counts where the form has its files, and nowhere else.
+pub(super) fn is_made(known: &Evidence, (class, form): (&Class, &Form), survey: &Survey) -> bool {
+    known.makings(survey.digests.bytes, survey.digests.content).into_iter().any(|making| {
+        let for_class = making.class.as_deref() == Some(&class.name);
+        let is_its = |output: &ledger::Output| output.form == form.name && (for_class || form.directory().is_some_and(|directory| output.path.starts_with(directory)));
+        making.outputs.iter().any(is_its)
+    })
 }
 
 /// What a form of a class needs.

@@ -4,7 +4,7 @@ use super::{ExpireJob, ExpireReport, FEW, Fate, Standstill};
 use crate::retain::ledger::{Deletion, Digest, Hold};
 use crate::retain::plan::{Action, Reason, Verdict};
 use crate::retain::{Class, Form as Kept, Keep};
-use crate::run::catalog::{Item, MAX_LINE, Need, formats, open, required, settings};
+use crate::run::catalog::{Item, MAX_LINE, Need, formats, is_made, open, required, settings};
 use crate::run::verify::{HELD, VerifyJob, verify};
 use crate::scrub::{Policy, Settings};
 use crate::store::clock::Reading;
@@ -209,9 +209,8 @@ impl Scene<'_, '_> {
     /// Makes the forms that are missing.
     fn scrub(&mut self, class: &Class, item: &Item, raw: &crate::store::Raw, chronicle: &mut Chronicle) -> Result<(), Halt> {
         let Some(survey) = &item.survey else { return Err(Halt::Refused { why: Refusal::Damaged, path: raw.path() }) };
-        let known: Vec<String> = chronicle.known().forms(survey.digests.bytes, survey.digests.content).iter().map(|output| output.form.clone()).collect();
         let mut places: Vec<(&Kept, &Arc<Policy>, Place)> = Vec::new();
-        for form in class.forms.iter().filter(|form| matches!(required(class, form), Need::File) && !known.contains(&form.name)) {
+        for form in class.forms.iter().filter(|form| matches!(required(class, form), Need::File) && !is_made(chronicle.known(), (class, form), survey)) {
             if let (Keep::Clean(policy), Some(directory)) = (&form.keep, form.directory()) {
                 places.push((form, policy, self.store.place(directory, Path::new(""))?));
             }
