@@ -28,6 +28,9 @@ pub(super) struct Lane {
     agent: Act,
 }
 
+/// Bytes of [`Tools::room`]: it stays in the processor's nearest cache.
+pub(super) const ROOM: usize = 8192;
+
 /// The protocol behind a path.
 const PROTOCOL: Masks = Masks::of(b" HTTP/d.");
 /// Its end, and the status.

@@ -1,12 +1,14 @@
 //! Acts applied to values: each value stays, goes, is replaced or is masked.
 
 mod keyed;
+mod plain;
 
 use super::act::{Act, AddressAct};
 use super::action::{Action, Precision, Simple};
 use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
+use super::lane::ROOM;
 use super::memo::{Kept, Memos};
 use super::place::Places;
 use super::policy::Policy;
@@ -17,6 +19,7 @@ use super::token::Tokens;
 use super::url::{self, Referrer};
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use jiff::Timestamp;
+use plain::is_plain;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,9 +30,6 @@ const REFERRER: u8 = 3;
 /// Reported addresses may have another action than the client's.
 const ADDRESSES: u8 = 4;
 const FAMILY: u8 = 16;
-/// Bytes of the lane's room. It stays in the processor's nearest cache.
-const ROOM: usize = 8192;
-
 /// Whether blanks are written as `%20` or `+`: an agent without any other.
 fn is_coded(bytes: &[u8]) -> bool {
     memchr::memchr(b' ', bytes).is_none() && memchr::memchr(b'%', bytes).is_some()
@@ -492,32 +492,4 @@ impl Tools {
 
 fn excepted(policy: &Policy, endpoint: &address::Endpoint<'_>) -> bool {
     !policy.except().is_empty() && endpoint.ip().is_some_and(|ip| policy.except().contains(ip))
-}
-
-/// Numbers, methods, protocols and times cannot hold an address: at most one dot and few marks.
-#[inline]
-#[expect(clippy::indexing_slicing, reason = "a table of 256 entries is indexed by a byte")]
-fn is_plain(bytes: &[u8]) -> bool {
-    // One count in each byte of a word: dots, dashes, colons, and what has no place here.
-    const WEIGHTS: [u32; 256] = {
-        let mut weights = [1 << 24; 256];
-        let mut byte = 0;
-        while byte < 128 {
-            weights[byte] = match byte as u8 {
-                b'.' => 1,
-                b'-' => 1 << 8,
-                b':' => 1 << 16,
-                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b' ' | b'/' | b'+' | b',' => 0,
-                _ => 1 << 24,
-            };
-            byte += 1;
-        }
-        weights
-    };
-    if bytes.len() > 64 {
-        return false;
-    }
-    let sum: u32 = bytes.iter().map(|byte| WEIGHTS[*byte as usize]).sum();
-    let [dots, dashes, colons, others] = sum.to_le_bytes();
-    others == 0 && dots <= 1 && dashes <= 2 && (colons == 0 || (colons <= 3 && memchr::memmem::find(bytes, b"::").is_none()))
 }
