@@ -83,7 +83,7 @@ needs() {
 
 # The paths of a real machine become those of this recipe.
 places() {
-  sed -E "s#(^|[^[:alnum:]_/.-])/(run/logfade|srv/logs|var/log|var/lib/logfade|etc/logfade)#\\1$dir/\\2#g; s#/usr/bin/logfade#$bin#g"
+  sed -E "s#((syslog[+]unix|fifo)://)/run#\\1$dir/run#g; s#(^|[^[:alnum:]_/.-])/(run/logfade|srv/logs|var/log|var/lib/logfade|etc/logfade)#\\1$dir/\\2#g; s#/usr/bin/logfade#$bin#g"
 }
 # here FILE: standard input, with these paths.
 here() { places >"$dir/$1"; }
