@@ -3,6 +3,7 @@
 use super::batch::Place;
 use super::pipe::combined;
 use super::support::{Dir, decoded, logfade};
+use super::{expire, full_disk};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -133,4 +134,23 @@ fn an_archive_of_a_log_that_was_written_on_is_one() {
     place.raw("access.log", b"203.0.113.9 - - [05/Jan/2026:10:00:00 +0000] \"GET /new HTTP/1.1\" 200 512 \"-\" \"curl/8.0\"\n");
     place.all(&[]).expect_code(0);
     assert_eq!(place.outputs(), ["access.log-20260101.zst", "access.log.zst"]);
+}
+
+/// Raw goes on the word of a file where the form has its files, and on no other.
+#[test]
+fn what_batch_made_elsewhere_is_no_form() {
+    for (out, again) in [("elsewhere", 1), ("clean", 0)] {
+        let dir = Dir::new();
+        fs::create_dir(dir.at("log")).unwrap();
+        let config = dir.file("logfade.toml", full_disk::CONFIG.replace("DIR", dir.path().to_str().unwrap()).as_bytes());
+        dir.file("log/access.log.1", (0..20).map(|id| expire::line(id, expire::at("2026-01-05T10:00:00Z"))).collect::<String>().as_bytes());
+        let state = dir.arg("state");
+        logfade(&["--state", &state, "batch", &dir.arg("log"), "--out", &dir.arg(out), "--format", "combined", "--policy", "default"]).run(b"").expect_code(0);
+        logfade(&["-c", &config, "expire", "--yes"]).run(b"").expect_code(0);
+        let raw = fs::read_dir(dir.at("log")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+        assert_eq!(raw, 0, "{out}");
+        let own = fs::read_dir(dir.at("clean")).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("--")).count();
+        assert_eq!(own, again, "{out}");
+        assert_eq!(expire::records(&dir.at("clean")).len(), 20, "{out}");
+    }
 }
