@@ -3,7 +3,8 @@
 use super::hear::{configuration, dark};
 use super::run::Site;
 use super::servers::{ask, carried, comes, free_port, open_to_all, start};
-use super::support::{lines, logfade};
+use super::support::{holds, lines, logfade};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -20,9 +21,15 @@ fn hearing(listen: &str, format: &str) -> Site {
     site
 }
 
-/// Clean lines about the pages that were asked for.
+/// The pages that were asked for, each once: for a moment a finished file stands beside the segment that it was made of.
 fn pages(site: &Site) -> usize {
-    lines(&site.content("clean")).iter().filter(|line| super::support::holds(line, b"/page/")).count()
+    let text = String::from_utf8(site.content("clean")).unwrap();
+    text.lines().filter_map(|line| line.split_once("/page/")?.1.split([' ', '?']).next()).collect::<BTreeSet<_>>().len()
+}
+
+/// Clean lines about pages.
+fn clean(site: &Site) -> usize {
+    lines(&site.content("clean")).iter().filter(|line| holds(line, b"/page/")).count()
 }
 
 /// Everything in the sealed raw files, once the sidecar has ended.
@@ -76,7 +83,7 @@ http {{
     site.end();
     let written = String::from_utf8(site.dir.read("access.log")).unwrap();
     let written: Vec<String> = written.lines().filter(|line| line.contains("GET")).map(str::to_owned).collect();
-    assert_eq!((pages(&site), written.len()), (400, 400));
+    assert_eq!((pages(&site), clean(&site), written.len()), (400, 400, 400), "{}", site.said());
     assert_eq!(sorted(carried(&raw(&site), "nginx")), sorted(written), "raw is what nginx wrote into its own file");
     dark(&site);
 }
@@ -120,7 +127,7 @@ CustomLog "{dir}/log.fifo" combined
     site.end();
     let page = |text: &str| sorted(text.lines().filter(|line| line.contains("/page/")).map(str::to_owned).collect());
     let written = page(&String::from_utf8(site.dir.read("access.log")).unwrap());
-    assert_eq!((pages(&site), written.len()), (300, 300));
+    assert_eq!((pages(&site), clean(&site), written.len()), (300, 300, 300), "{}", site.said());
     assert_eq!(page(&raw(&site)), written);
     dark(&site);
 }
