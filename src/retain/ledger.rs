@@ -14,7 +14,7 @@ pub use reasons::Reasons;
 use super::KeyMode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +141,14 @@ pub struct Scrubbed {
     pub newest: Option<Timestamp>,
     /// Every form that was made and proven.
     pub outputs: Vec<Output>,
+}
+
+impl Scrubbed {
+    /// The files that are a form of a class; what `batch` made counts where the form has its files, and nowhere else.
+    pub fn files_of(&self, class: &str, (form, directory): (&str, &Path)) -> impl Iterator<Item = &Output> {
+        let for_class = self.class.as_deref() == Some(class);
+        self.outputs.iter().filter(move |output| output.form == form && (for_class || output.path.starts_with(directory)))
+    }
 }
 
 /// A form of a raw file.

@@ -7,7 +7,7 @@ use crate::retain::aggregate::Table;
 use crate::retain::evidence::Evidence;
 use crate::retain::ledger::{Fault, Identity, Scrubbed};
 use crate::retain::plan::{Forms, Found, State};
-use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin, ledger};
+use crate::retain::{Class, Config, Form, Keep, Output, Source as Origin};
 use crate::scrub::{OnReject, Output as Layout, Policy, Settings};
 use crate::store::checkpoint::{Begun, Checkpoint};
 use crate::store::kept::Surveys;
@@ -424,13 +424,11 @@ pub(super) enum Need {
     Impossible,
 }
 
-/// Whether a form was made of a raw file, for its class; what `batch` made counts where the form has its files, and nowhere else.
+/// Whether a form was made of a raw file, for its class.
 pub(super) fn is_made(known: &Evidence, (class, form): (&Class, &Form), survey: &Survey) -> bool {
-    known.makings(survey.digests.bytes, survey.digests.content).into_iter().any(|making| {
-        let for_class = making.class.as_deref() == Some(&class.name);
-        let is_its = |output: &ledger::Output| output.form == form.name && (for_class || form.directory().is_some_and(|directory| output.path.starts_with(directory)));
-        making.outputs.iter().any(is_its)
-    })
+    let makings = known.makings(survey.digests.bytes, survey.digests.content);
+    let Some(directory) = form.directory() else { return false };
+    makings.into_iter().any(|making| making.files_of(&class.name, (&form.name, directory)).next().is_some())
 }
 
 /// What a form of a class needs.

@@ -139,7 +139,7 @@ pub struct Reason<'a> {
     /// `raw`, or the name of another form.
     pub form: &'a str,
     /// Forms that have to be proven.
-    pub required: &'a [&'a str],
+    pub required: &'a [(&'a str, &'a Path)],
     /// When it was due.
     pub deadline: Option<Timestamp>,
     /// A person's reason, which takes the place of forms and of a readable end.

@@ -147,7 +147,8 @@ impl Scene<'_, '_> {
         if let (Some(survey), false) = (&item.survey, before.is_empty()) {
             self.outgrow(class, (&raw, survey), &before, chronicle)?;
         }
-        let needed: Vec<&str> = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File | Need::Tables)).map(|form| form.name.as_str()).collect();
+        let needed = class.forms.iter().filter(|form| is_raw && matches!(required(class, form), Need::File | Need::Tables));
+        let needed: Vec<_> = needed.filter_map(|form| Some((form.name.as_str(), form.directory()?))).collect();
         // Of a form that the ledger knows, nothing was read so far.
         let formats = if file.actions.contains(&Action::Split) && item.formats.is_empty() { formats((class, form), self.store, &raw)? } else { item.formats.clone() };
         let why = Why { class: &file.class, form: &file.form, required: &needed, deadline: file.deadline, by_hand: None };

@@ -3,7 +3,7 @@
 use super::held::{Digests, Held};
 use super::{Halt, Refusal, Shelf, refused};
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::{Keyed, Output, Quiescence};
+use crate::retain::ledger::{Keyed, Output, Quiescence, Scrubbed};
 use crate::store::files::Files;
 use jiff::Timestamp;
 use std::path::Path;
@@ -15,8 +15,8 @@ pub(in crate::store) struct Claim<'a> {
     pub(in crate::store) class: &'a str,
     /// Which form it is.
     pub(in crate::store) form: &'a str,
-    /// The forms that have to be proven; none of a form that can be made no more.
-    pub(in crate::store) required: &'a [&'a str],
+    /// The forms that have to be proven, and where they have their files; none of a form that can be made no more.
+    pub(in crate::store) required: &'a [(&'a str, &'a Path)],
     /// When it was due.
     pub(in crate::store) deadline: Option<Timestamp>,
     /// A person's reason, which takes the place of forms and of a readable end.
@@ -55,11 +55,11 @@ impl<F: Files> Shelf<F> {
                 let makings = known.makings(digests.bytes, digests.content);
                 for required in claim.required {
                     // A form may be in several files, each of some of the records: all of them have to stand.
-                    let stands = |outputs: &[Output]| {
-                        let mut of_form = outputs.iter().filter(|output| output.form == **required).peekable();
-                        of_form.peek().is_some() && of_form.all(|output| self.stands(output, known))
+                    let stands = |making: &&Scrubbed| {
+                        let mut files = making.files_of(claim.class, *required).peekable();
+                        files.peek().is_some() && files.all(|output| self.stands(output, known))
                     };
-                    if !makings.iter().any(|making| stands(&making.outputs)) {
+                    if !makings.iter().any(stands) {
                         return Err(refused(Refusal::Unproven, &held.path()));
                     }
                 }

@@ -2,6 +2,7 @@
 
 mod aside;
 mod erase;
+mod proof;
 
 use super::form::{Order, Survey};
 use super::{Access, Claim, Cut, Halt, Journal, Refusal, Shelf};
@@ -139,7 +140,7 @@ impl World {
             if oldest >= due() {
                 continue;
             }
-            let claim = Claim { class: "site", form: "raw", required: &["default"], deadline: Some(due()), reason: None };
+            let claim = Claim { class: "site", form: "raw", required: &[("default", Path::new("/out"))], deadline: Some(due()), reason: None };
             let sound = shelf.prove(held, &claim, &journal.known, wall())?;
             if newest < due() {
                 shelf.delete(sound, &mut |_| true, journal)?;
@@ -401,23 +402,6 @@ fn where_leases_are_impossible_age_and_a_look_around_decide() {
         drop(state);
         assert!(matches!(world.run(), Err(Halt::Refused { why: Refusal::InUse, .. })), "{minutes} minutes, {writer}");
         assert_eq!(world.journal.entries.len(), 0);
-    }
-}
-
-#[test]
-fn a_form_that_is_missing_or_changed_is_no_proof() {
-    for spoil in [(|state: &mut State, path: &str| state.shift(path, "/elsewhere/gone")) as fn(&mut State, &str), |state, path| state.grow(path, b"more")] {
-        let mut world = World::new(&[3]);
-        world.run().unwrap();
-        let path = world.memory.state().tree().keys().find(|path| path.starts_with("/out/")).cloned().unwrap();
-        spoil(&mut world.memory.state(), &path);
-        let shelf = &world.shelf;
-        let held = shelf.hold_path(Path::new(RAW)).unwrap();
-        let claim = Claim { class: "site", form: "raw", required: &["default"], deadline: None, reason: None };
-        assert!(matches!(shelf.prove(held, &claim, &world.journal.known, wall()), Err(Halt::Refused { why: Refusal::Unproven, .. })));
-        let held = shelf.hold_path(Path::new(RAW)).unwrap();
-        let claim = Claim { required: &["default", "security"], ..claim };
-        assert!(matches!(shelf.prove(held, &claim, &world.journal.known, wall()), Err(Halt::Refused { why: Refusal::Unproven, .. })));
     }
 }
 

@@ -63,7 +63,7 @@ fn run(world: &mut World, is_open: bool) -> Result<(), Halt> {
         }
     }
     for (held, _) in raw {
-        let claim = Claim { class: "site", form: "raw", required: &["aggregate"], deadline: Some(due()), reason: None };
+        let claim = Claim { class: "site", form: "raw", required: &[("aggregate", Path::new("/out"))], deadline: Some(due()), reason: None };
         let sound = shelf.prove(held, &claim, &journal.known, wall())?;
         match shelf.delete(sound, &mut |_| is_open, journal) {
             Err(Halt::Refused { why: Refusal::Stopped, .. }) if !is_open => {}
