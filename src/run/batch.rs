@@ -9,8 +9,9 @@ use crate::store::archive::Reading;
 use crate::store::draft::sweep;
 use crate::store::ledger::{Ledger, Reader};
 use crate::store::ledger_key::LedgerKey;
+use crate::store::readback::Packer;
 use crate::store::seal::Keychain;
-use crate::store::sink::{Encoder, Quarantine};
+use crate::store::sink::Quarantine;
 use crate::store::source::Stop;
 use crate::store::walk::{Found, Item};
 use crate::store::{Cause, StoreError};
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -143,10 +144,13 @@ struct Shop {
     ledger: Option<Mutex<Ledger>>,
     catalog: Mutex<Catalog>,
     quarantine: Mutex<Option<Quarantine>>,
-    encoders: Mutex<Vec<Encoder>>,
+    packers: Mutex<Vec<Packer>>,
     reading: Reading,
     watch: Watch,
-    pool: rayon::ThreadPool,
+    /// Those beside the threads that read; none if one thread is to do all.
+    pool: Option<rayon::ThreadPool>,
+    /// Blocks that wait for the pool or are in it.
+    dealt: Arc<AtomicUsize>,
 }
 
 /// Nothing that is locked here is left half changed by a panic.
@@ -166,13 +170,29 @@ pub fn batch(mut job: BatchJob, found: Vec<Found>, watch: &Watch, tell: &(dyn Fn
         sweep(&job.out)?;
         (LedgerKey::open(&state)?, Some(Mutex::new(ledger)), catalog)
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.pipe.threads).thread_name(|number| format!("scrub-{number}")).build();
+    let more = job.pipe.threads.saturating_sub(1);
+    let pool = (more > 0).then(|| rayon::ThreadPoolBuilder::new().num_threads(more).thread_name(|number| format!("scrub-{number}")).build()).transpose();
     let pool = pool.map_err(|error| StoreError { verb: "start threads for", path: job.out.clone(), cause: Cause::Io(io::Error::other(error)) })?;
     let reading =
         Reading { key: key.clone(), stop: watch.stop.clone(), meters: [Arc::clone(&watch.bytes), Arc::default()], max_line: job.pipe.max_line, seals: Keychain::of(&state) };
     let quarantine = Mutex::new(job.pipe.quarantine.take());
     let BatchJob { pipe, rules, jobs, dry_run, out, clock, .. } = job;
-    let shop = Shop { pipe, rules, dry_run, out, clock, key, ledger, catalog: Mutex::new(catalog), quarantine, encoders: Mutex::default(), reading, watch: watch.clone(), pool };
+    let shop = Shop {
+        pipe,
+        rules,
+        dry_run,
+        out,
+        clock,
+        key,
+        ledger,
+        catalog: Mutex::new(catalog),
+        quarantine,
+        packers: Mutex::default(),
+        reading,
+        watch: watch.clone(),
+        pool,
+        dealt: Arc::default(),
+    };
     let queue = Mutex::new(claim(found, &shop.out).into_iter());
     let rows = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const LAYOUT: u64 = 1024 * 1024;
 
 /// Bytes of one read.
-const CHUNK: usize = 128 * 1024;
+pub(super) const CHUNK: usize = 128 * 1024;
 
 /// What every reading of a run shares.
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Kills `logfade batch` at random times and lets the next run complete; every line has to be there once, and nothing else.
-# usage: tests/long/kill-batch.sh [ROUNDS]    (default 1000; LOGFADE names the program)
+# usage: tests/long/kill-batch.sh [KILLS]    (default 1000; LOGFADE names the program)
 set -eu
-rounds=${1:-1000}
+kills=${1:-1000}
 logfade=${LOGFADE:-target/release/logfade}
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -17,7 +17,7 @@ gzip -1 "$place"/in/[0-5].log
 
 run() { "$logfade" -q --state "$place/state" batch "$place/in" --out "$place/out" --format combined; }
 killed=0 finished=0 round=0
-while [ "$round" -lt "$rounds" ]; do
+while [ "$killed" -lt "$kills" ] || [ $((round % 4)) -ne 0 ]; do
   round=$((round + 1))
   # Not through the function: the shell that it ran in would be killed in its place.
   "$logfade" -q --state "$place/state" batch "$place/in" --out "$place/out" --format combined & pid=$!
@@ -32,4 +32,4 @@ while [ "$round" -lt "$rounds" ]; do
     rm -rf "$place/out" "$place/state"
   fi
 done
-echo "$rounds rounds, $killed killed at work, $finished finished before: every output the same to the byte, no draft left, every ledger whole"
+echo "$round rounds, $killed killed at work, $finished finished before: every output the same to the byte, no draft left, every ledger whole"

@@ -6,15 +6,15 @@ use crate::retain::ledger::{Counts, Identity, Keyed, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, Quarantined, Scrubber, Settings, Tally};
 use crate::store::archive::{Archive, Reading};
 use crate::store::draft::{Draft, Ground, withdraw};
-use crate::store::readback::{Content, read_back};
-use crate::store::sink::{Encoder, Frame};
+use crate::store::readback::{Packer, read_back};
+use crate::store::sink::{Compress, Frame};
 use crate::store::source::Block;
 use crate::store::{Cause, StoreError};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 
 /// Blocks of one file that may be on their way: bounds a job's memory.
@@ -28,18 +28,21 @@ struct Parcel {
     rejected: Quarantined,
     frame: Frame,
     tally: Tally,
-    content: Content,
+    /// In the frame.
+    lines: u64,
 }
 
-/// What became of a parcel in the pool.
+/// What became of a parcel.
 type Packed = Result<Parcel, StoreError>;
 
-/// What the pool needs of a file.
+/// What cleans and packs the blocks of a file, in the pool or beside it.
 struct Bench {
     settings: Settings,
     scrubbers: Mutex<Vec<Scrubber>>,
-    encoders: Mutex<Vec<Encoder>>,
-    compress: crate::store::sink::Compress,
+    packers: Mutex<Vec<Packer>>,
+    compress: Compress,
+    /// Parcels that wait for the pool or are in it.
+    dealt: Arc<AtomicUsize>,
 }
 
 impl Bench {
@@ -50,16 +53,12 @@ impl Bench {
         lock(&self.scrubbers).push(scrubber);
     }
 
-    fn encode(&self, parcel: &mut Parcel) -> Result<(), StoreError> {
-        let idle = lock(&self.encoders).pop();
-        let mut encoder = match idle {
-            Some(encoder) => encoder,
-            None => Encoder::new(self.compress)?,
-        };
-        let encoded = encoder.encode(&parcel.clean, &mut parcel.frame);
-        parcel.content = Content::of(parcel.clean.as_bytes());
-        lock(&self.encoders).push(encoder);
-        encoded
+    fn pack(&self, mut parcel: Parcel) -> Packed {
+        let idle = lock(&self.packers).pop();
+        let mut packer = idle.map_or_else(|| Packer::new(self.compress), Ok)?;
+        let lines = packer.pack(&parcel.clean, &mut parcel.frame);
+        lock(&self.packers).push(packer);
+        lines.map(|lines| Parcel { lines, ..parcel })
     }
 }
 
@@ -71,11 +70,14 @@ fn scrub(scrubber: &mut Scrubber, parcel: &mut Parcel) {
     scrubber.block(parcel.block.as_bytes(), &mut parcel.clean, &mut parcel.rejected, &mut parcel.tally);
 }
 
+fn unproven(path: &Path, what: &'static str) -> StoreError {
+    StoreError { verb: "prove", path: path.to_owned(), cause: Cause::Io(io::Error::other(what)) }
+}
+
 /// What reading and writing found out.
 struct Made {
     identity: Identity,
     digest: Keyed,
-    content: Content,
     draft: Draft,
 }
 
@@ -95,10 +97,11 @@ impl Shop {
         let mut archive = Archive::open(source, &Reading { meters, ..self.reading.clone() })?;
         let identity = archive.identity();
         let mut draft = Draft::begin(target, &self.key)?;
-        let mut content = Content::default();
         let dealt = self.deal(&mut archive, &mut |parcel| {
+            if parcel.lines != parcel.tally.written {
+                return Err(unproven(target, "the counts do not agree"));
+            }
             report.tally.add(&parcel.tally);
-            content.push(&parcel.content);
             for (count, by) in [(&self.watch.lines, parcel.tally.read), (&progress.lines, parcel.tally.read), (&self.watch.rejected, parcel.tally.rejected)] {
                 count.fetch_add(by, Ordering::Relaxed);
             }
@@ -114,7 +117,7 @@ impl Shop {
         report.bytes_in = archive.bytes_read();
         report.format = dealt?;
         let digest = archive.finish()?;
-        Ok(Made { identity, digest, content, draft })
+        Ok(Made { identity, digest, draft })
     }
 
     /// Blocks to the pool and back in order; returns the format's name.
@@ -124,65 +127,79 @@ impl Shop {
         let Start { mut settings, name, alone, .. } = start(&self.pipe, parcel.block.as_bytes());
         settings.moments = true;
         let mut single = alone.then(|| Scrubber::new(&settings));
-        // The pool's encoders outlive the file.
-        let encoders = Mutex::new(std::mem::take(&mut *lock(&self.encoders)));
-        let bench = Arc::new(Bench { settings, scrubbers: Mutex::default(), encoders, compress: self.pipe.compress });
-        // What JSON makes of control bytes is six times as long.
-        let window = if alone { 3 } else { (self.pool.current_num_threads() + 2).min(WINDOW) };
+        // Packers outlive the file.
+        let packers = Mutex::new(std::mem::take(&mut *lock(&self.packers)));
+        let bench = Arc::new(Bench { settings, scrubbers: Mutex::default(), packers, compress: self.pipe.compress, dealt: Arc::clone(&self.dealt) });
+        // Each thread of the pool has one in its hands and one that waits. What JSON makes of control bytes is six times as long.
+        let hands = self.pool.as_ref().map_or(0, |pool| 2 * pool.current_num_threads());
+        let window = if alone { 3 } else { (hands + 2).min(WINDOW) };
         let mut queue: VecDeque<Receiver<Packed>> = VecDeque::new();
         let mut spare: Vec<Parcel> = Vec::new();
-        let mut next = |queue: &mut VecDeque<Receiver<Packed>>| -> Result<Option<Parcel>, StoreError> {
-            let Some(oldest) = queue.pop_front() else { return Ok(None) };
-            let packed = oldest.recv().map_err(|error| StoreError { verb: "scrub", path: self.out.clone(), cause: Cause::Io(io::Error::other(error)) })??;
-            collect(&packed)?;
-            Ok(Some(packed))
-        };
         loop {
             if !parcel.block.as_bytes().is_empty() {
-                let (done, packed) = sync_channel(1);
                 if let Some(scrubber) = &mut single {
                     scrub(scrubber, &mut parcel);
                 }
-                let bench = Arc::clone(&bench);
-                self.pool.spawn_fifo(move || {
+                let (done, packed) = sync_channel(1);
+                let at = Arc::clone(&bench);
+                let work = move || {
                     if !alone {
-                        bench.scrub(&mut parcel);
+                        at.scrub(&mut parcel);
                     }
-                    let encoded = bench.encode(&mut parcel);
                     // Nobody waits for it any more when the file has failed.
-                    let _nobody = done.send(encoded.map(|()| parcel));
-                });
+                    let _nobody = done.send(at.pack(parcel));
+                };
+                match &self.pool {
+                    Some(pool) if bench.dealt.fetch_add(1, Ordering::Relaxed) < hands => {
+                        let dealt = Arc::clone(&bench.dealt);
+                        pool.spawn_fifo(move || {
+                            work();
+                            dealt.fetch_sub(1, Ordering::Relaxed);
+                        });
+                    }
+                    // Whoever would wait for the pool does the work.
+                    Some(_) => {
+                        bench.dealt.fetch_sub(1, Ordering::Relaxed);
+                        work();
+                    }
+                    None => work(),
+                }
                 queue.push_back(packed);
+            }
+            while let Some(oldest) = queue.front() {
+                let packed = match oldest.try_recv() {
+                    Err(TryRecvError::Empty) if more && queue.len() < window => break,
+                    Err(TryRecvError::Empty) => oldest.recv().map_err(|_gone| unproven(&self.out, "a thread broke"))?,
+                    other => other.map_err(|_gone| unproven(&self.out, "a thread broke"))?,
+                }?;
+                collect(&packed)?;
+                queue.pop_front();
+                spare.push(packed);
             }
             if !more {
                 break;
             }
-            if queue.len() >= window {
-                spare.extend(next(&mut queue)?);
-            }
             parcel = spare.pop().unwrap_or_default();
             more = archive.block(&mut parcel.block)?;
         }
-        while next(&mut queue)?.is_some() {}
-        lock(&self.encoders).append(&mut lock(&bench.encoders));
+        lock(&self.packers).append(&mut lock(&bench.packers));
         Ok(name)
     }
 
     /// Names the file, reads it back, and lets the ledger say so.
     fn prove(&self, made: Made, (source, target, ground): (&Path, &Path, Ground), report: &mut PipeReport) -> Result<(), StoreError> {
-        let Made { identity, digest, content, draft } = made;
+        let Made { identity, digest, draft } = made;
         let tally = report.tally;
-        let unproven = |what: &'static str| StoreError { verb: "prove", path: target.to_owned(), cause: Cause::Io(io::Error::other(what)) };
-        if tally.read != tally.clean + tally.rejected + tally.excluded || tally.written != content.lines {
-            return Err(unproven("the counts do not agree"));
+        if tally.read != tally.clean + tally.rejected + tally.excluded {
+            return Err(unproven(target, "the counts do not agree"));
         }
         let finished = draft.finish(ground)?;
-        let read = read_back(target, &self.key, &self.pool);
+        let read = read_back(target, &self.key);
         match &read {
-            Ok(read) if *read == (finished.digest, content) => {}
+            Ok(digest) if *digest == finished.digest => {}
             Ok(_) | Err(_) => {
                 withdraw(target)?;
-                return Err(read.err().unwrap_or_else(|| unproven("what was written does not read back")));
+                return Err(read.err().unwrap_or_else(|| unproven(target, "what was written does not read back")));
             }
         }
         report.bytes_out = finished.bytes;
