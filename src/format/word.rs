@@ -1,6 +1,11 @@
-//! Eight bytes at a time: no guess for each byte, which is what numbers of unknown width cost.
+//! Many bytes at a time: no guess for each byte, which is what values of unknown width cost.
 
 #![expect(clippy::indexing_slicing, reason = "constants are built by the compiler")]
+
+use wide::u8x64;
+
+/// Bytes that are looked at together.
+const WIDE: usize = 64;
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -54,6 +59,37 @@ pub(crate) fn digits(rest: &[u8]) -> usize {
         Some(marks) if marks != 0 => marks.trailing_zeros() as usize / 8,
         Some(_) | None => rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
     }
+}
+
+/// Where the first of these bytes stands.
+#[inline(always)]
+pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(front) = rest.get(at..)?.first_chunk::<WIDE>() {
+        let front = u8x64::new(*front);
+        let marks = bytes.iter().fold(u8x64::ZERO, |marks, byte| marks | front.simd_eq(u8x64::splat(*byte))).to_bitmask();
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
+        }
+        at += WIDE;
+    }
+    rest.get(at..)?.iter().position(|byte| bytes.contains(byte)).map(|place| at + place)
+}
+
+/// Whether both begin with the same `len` bytes.
+#[inline(always)]
+pub(crate) fn same(one: &[u8], other: &[u8], len: usize) -> bool {
+    let mut at = 0;
+    while at < len {
+        let fronts = one.get(at..).and_then(|one| one.first_chunk::<WIDE>()).zip(other.get(at..).and_then(|other| other.first_chunk::<WIDE>()));
+        let Some((front, of)) = fronts else { return one.get(at..len).is_some_and(|one| Some(one) == other.get(at..len)) };
+        let marks = u8x64::new(*front).simd_eq(u8x64::new(*of)).to_bitmask();
+        if (marks.trailing_ones() as usize) < WIDE.min(len - at) {
+            return false;
+        }
+        at += WIDE;
+    }
+    true
 }
 
 /// Where the fourth number of an IPv4 address begins and ends that a blank follows; `None` for every other way to write one, and
@@ -122,6 +158,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_first_is_found(text in "[ab?\"]{0,300}") {
+            let text = text.as_bytes();
+            prop_assert_eq!(first([b'?'], text), text.iter().position(|byte| *byte == b'?'));
+            prop_assert_eq!(first([b'?', b'"'], text), text.iter().position(|byte| matches!(byte, b'?' | b'"')));
+            prop_assert_eq!(first([b'!'], text), None);
+        }
+
+        #[test]
+        fn the_same_are_the_same(text in "[ab]{1,300}", more in "[ab]{0,100}", at: proptest::sample::Index, len: proptest::sample::Index) {
+            let (one, mut other) = ([text.as_bytes(), more.as_bytes()].concat(), text.clone().into_bytes());
+            let len = len.index(text.len() + 1);
+            prop_assert!(same(&one, &other, len));
+            let at = at.index(text.len());
+            other[at] = b'c';
+            prop_assert_eq!(same(&one, &other, len), at >= len);
+            prop_assert_eq!(same(&other, &one, len), at >= len);
+        }
+
         #[test]
         fn only_addresses_are_dotted(line in "[0-9.: a]{0,24}( - - \\[)?") {
             let address = line.split(' ').next().unwrap_or_default();

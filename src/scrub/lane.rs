@@ -6,14 +6,13 @@
 use super::act::{Act, AddressAct};
 use super::action::{Action, Precision};
 use super::clean::Tally;
-use super::memo::Kept;
+use super::memo::{Kept, Spot};
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use super::url;
 use super::watch::Watch;
-use crate::format::word::{Masks, digits, dotted};
+use crate::format::word::{Masks, digits, dotted, first};
 use crate::format::{Field, Format, Text, is_address, time};
-use memchr::{memchr, memchr2, memchr3};
 
 /// The acts of the values that the lane works on; the others have to stay as they are.
 pub(super) struct Lane {
@@ -103,7 +102,7 @@ impl Lane {
                 end
             }
             None => {
-                let end = memchr2(b' ', b'\n', line).filter(|end| line.get(*end) == Some(&b' '))?;
+                let end = first([b' ', b'\n'], line).filter(|end| line.get(*end) == Some(&b' '))?;
                 is_address(line.get(..end)?).then_some(())?;
                 copy.apply(&self.address, 0, end, Text::Bare)?;
                 end
@@ -119,8 +118,8 @@ impl Lane {
         if !time::is_clf(time) {
             return None;
         }
-        let quote = self.target(copy, stamp + 26 + 3 + method + 1)?;
-        let bytes = quote + 6;
+        let target = self.target(copy, stamp + 26 + 3 + method + 1)?;
+        let bytes = target.quote + 6;
         let width = match line.get(bytes..)? {
             [b'-', ..] => 1,
             rest => Some(digits(rest)).filter(|width| (1..20).contains(width))?,
@@ -129,11 +128,19 @@ impl Lane {
         if line.get(bytes + width..referrer)? != b" \"" {
             return None;
         }
-        let end = self.referrer(copy, referrer)?;
-        match line.get(end - 1..)? {
-            [before, b'"', b' ', b'"', ..] if *before != b'\\' => self.agent(copy, end + 3),
-            _ => None,
-        }
+        let end = referrer + quote(line.get(referrer..)?)?;
+        let agent = match line.get(end - 1..)? {
+            [before, b'"', b' ', b'"', ..] if *before != b'\\' => end + 3,
+            _ => return None,
+        };
+        let rest = line.get(agent..)?;
+        let value = rest.get(..quote(rest)?)?;
+        let family = if matches!(self.agent, Act::Family) { Some(copy.tools.memos.spot(Kept::Agent, value)) } else { None };
+        // Far memory has been asked for: now what it says.
+        self.request(copy, &target)?;
+        self.referrer(copy, referrer, end)?;
+        self.agent(copy, agent, value, family)?;
+        Some(agent + value.len() + 1)
     }
 
     /// Identity and user behind the address; where the time begins.
@@ -151,14 +158,14 @@ impl Lane {
         }
     }
 
-    /// Path, query and protocol; where the quote behind them is.
+    /// Path, query and protocol.
     #[inline(always)]
-    fn target(&self, copy: &mut Copy<'_>, path: usize) -> Option<usize> {
+    fn target(&self, copy: &Copy<'_>, path: usize) -> Option<Target> {
         let line = copy.line;
         let rest = line.get(path..)?;
-        let stop = memchr3(b'?', b'"', b'\n', rest)?;
+        let stop = first([b'?', b'"', b'\n'], rest)?;
         let asked = rest.get(stop) == Some(&b'?');
-        let quote = path + stop + if asked { memchr2(b'"', b'\n', rest.get(stop..)?)? } else { 0 };
+        let quote = path + stop + if asked { first([b'"', b'\n'], rest.get(stop..)?)? } else { 0 };
         let protocol = quote.checked_sub(9)?;
         let end = if asked { path + stop } else { protocol };
         let behind = u128::from_le_bytes(*line.get(protocol..)?.first_chunk()?);
@@ -166,60 +173,61 @@ impl Lane {
             return None;
         }
         let value = line.get(path..end)?;
-        let detect = matches!(self.path, Act::Detect);
-        if !detect || copy.tools.memos.recall(Kept::Path, value).is_none() {
+        let kept = if matches!(self.path, Act::Detect) { Some(copy.tools.memos.spot(Kept::Path, value)) } else { None };
+        Some(Target { path, end, protocol, quote, kept })
+    }
+
+    /// Writes path and query.
+    #[inline(always)]
+    fn request(&self, copy: &mut Copy<'_>, target: &Target) -> Option<()> {
+        let rest = copy.line.get(target.path..)?;
+        let value = rest.get(..target.end - target.path)?;
+        let known = matches!(target.kept, Some(spot) if copy.tools.memos.recall(Kept::Path, spot, (rest, value.len())).is_some());
+        if !known {
             if !is_ordinary(value) {
                 return None;
             }
             // What the lane keeps says more than what the general way keeps: each path is kept once.
+            let detect = target.kept.is_some();
             let edit = if detect { copy.tools.detect(value) } else { copy.tools.apply(&self.path, Value { bytes: value, text: Text::Quoted, after: b"", key: b"" }).ok()? };
-            copy.write(edit, path, value)?;
+            copy.write(edit, target.path, value)?;
             if detect && edit == Edit::Same {
                 copy.tools.remember(Kept::Path, value, edit);
             }
         }
-        if asked {
-            copy.replace(end, protocol, b"")?;
-        }
-        Some(quote)
+        if target.end < target.protocol { copy.replace(target.end, target.protocol, b"") } else { Some(()) }
     }
 
-    /// The referrer; where the quote behind it is.
+    /// Writes the referrer.
     #[inline(always)]
-    fn referrer(&self, copy: &mut Copy<'_>, start: usize) -> Option<usize> {
-        let line = copy.line;
-        let rest = line.get(start..)?;
-        if rest.starts_with(b"-\"") {
-            return Some(start + 1);
+    fn referrer(&self, copy: &mut Copy<'_>, start: usize, end: usize) -> Option<()> {
+        let value = copy.line.get(start..end)?;
+        if value == b"-" {
+            return Some(());
         }
         // Most visitors come from the site itself.
-        if !copy.tools.origin.is_empty() && rest.starts_with(&copy.tools.origin) {
+        if !copy.tools.origin.is_empty() && value.starts_with(&copy.tools.origin) {
             let behind = start + copy.tools.origin.len();
-            let end = behind + quote(line.get(behind..)?)?;
-            copy.replace(behind, end, b"")?;
-            return Some(end);
+            return copy.replace(behind, end, b"");
         }
         // An origin ends with the first slash behind its scheme.
-        let front = match rest.get(8..).filter(|_| matches!(self.referrer, Act::Origin) && url::has_short_scheme(rest)) {
-            Some(behind) => memchr3(b'/', b'"', b'\n', behind).filter(|at| behind.get(*at) == Some(&b'/')).and_then(|at| rest.get(..at + 9)),
+        let front = match value.get(8..).filter(|_| matches!(self.referrer, Act::Origin) && url::has_short_scheme(value)) {
+            Some(behind) => first([b'/'], behind).and_then(|at| value.get(..at + 9)),
             None => None,
         };
-        if let Some(front) = front
-            && copy.recalled(Kept::Origin, front, start).is_some()
-        {
-            if copy.from <= start {
-                copy.tools.origin.clear();
-                copy.tools.origin.extend_from_slice(front);
+        if let Some(front) = front {
+            let spot = copy.tools.memos.spot(Kept::Origin, front);
+            if copy.recalled((Kept::Origin, spot), front, start).is_some() {
+                if copy.from <= start {
+                    copy.tools.origin.clear();
+                    copy.tools.origin.extend_from_slice(front);
+                }
+                return copy.replace(start + front.len(), end, b"");
             }
-            let behind = start + front.len();
-            let end = behind + quote(line.get(behind..)?)?;
-            copy.replace(behind, end, b"")?;
-            return Some(end);
         }
-        let end = start + quote(rest)?;
         let edit = copy.apply(&self.referrer, start, end, Text::Quoted)?;
         if edit == Edit::Piece
-            && let Some(front) = front.filter(|front| start + front.len() <= end)
+            && let Some(front) = front
         {
             copy.tools.remember(Kept::Origin, front, edit);
             if copy.tools.piece == front {
@@ -227,34 +235,43 @@ impl Lane {
                 copy.tools.origin.extend_from_slice(front);
             }
         }
-        Some(end)
+        Some(())
     }
 
-    /// The agent, which ends the line with its quote; where the line's end is.
+    /// Writes the agent.
     #[inline(always)]
-    fn agent(&self, copy: &mut Copy<'_>, start: usize) -> Option<usize> {
-        let rest = copy.line.get(start..)?;
-        let value = rest.get(..quote(rest)?)?;
-        let end = start + value.len();
-        let family = matches!(self.agent, Act::Family);
-        if family && copy.recalled(Kept::Agent, value, start).is_some() {
-            return Some(end + 1);
+    fn agent(&self, copy: &mut Copy<'_>, start: usize, value: &[u8], family: Option<Spot>) -> Option<()> {
+        if let Some(spot) = family
+            && copy.recalled((Kept::Agent, spot), value, start).is_some()
+        {
+            return Some(());
         }
         if value.last() == Some(&b'\\') {
             return None;
         }
-        let edit = copy.apply(&self.agent, start, end, Text::Quoted)?;
-        if family && edit == Edit::Piece {
+        let edit = copy.apply(&self.agent, start, start + value.len(), Text::Quoted)?;
+        if family.is_some() && edit == Edit::Piece {
             copy.tools.remember(Kept::Agent, value, edit);
         }
-        Some(end + 1)
+        Some(())
     }
 }
 
+/// Where path, query and protocol are.
+struct Target {
+    path: usize,
+    /// Of the path; behind it is the query, if it is in front of the protocol.
+    end: usize,
+    protocol: usize,
+    quote: usize,
+    /// Where the path would be known from.
+    kept: Option<Spot>,
+}
+
 /// Where the quote is that ends a value; `None` if the line ends before.
-#[inline]
+#[inline(always)]
 fn quote(rest: &[u8]) -> Option<usize> {
-    memchr2(b'"', b'\n', rest).filter(|at| rest.get(*at) == Some(&b'"'))
+    first([b'"', b'\n'], rest).filter(|at| rest.get(*at) == Some(&b'"'))
 }
 
 /// A line on its way: what stays is copied in runs as long as they can be.
@@ -309,10 +326,10 @@ impl Copy<'_> {
 
     /// Writes what is kept for the value at `start` in its place, if anything is.
     #[inline(always)]
-    fn recalled(&mut self, kept: Kept, value: &[u8], start: usize) -> Option<()> {
+    fn recalled(&mut self, (kept, spot): (Kept, Spot), value: &[u8], start: usize) -> Option<()> {
         self.run(start)?;
         let Tools { memos, room, .. } = &mut *self.tools;
-        let (behind, len) = memos.recall(kept, value)?;
+        let (behind, len) = memos.recall(kept, spot, (self.line.get(start..)?, value.len()))?;
         // Nothing is kept for what is written as it came.
         if len > 0 {
             let room = room.get_mut(self.at..)?;
@@ -391,6 +408,6 @@ fn is_ordinary(path: &[u8]) -> bool {
 /// The time of a line that is the lane's.
 #[inline]
 pub(super) fn stamp(line: &[u8]) -> Option<&[u8; 26]> {
-    let behind = line.get(memchr(b' ', line)?..)?;
-    behind.get(memchr(b'[', behind)? + 1..)?.first_chunk()
+    let behind = line.get(first([b' '], line)?..)?;
+    behind.get(first([b'['], behind)? + 1..)?.first_chunk()
 }

@@ -1,8 +1,11 @@
 //! Values and what became of them: exact, of fixed size, the oldest are overwritten.
 
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 
+use crate::format::word::same;
 use foldhash::fast::RandomState;
+use wide::u32x8;
 
 /// Longer values are worked on each time.
 const VALUE_BYTES_MAX: usize = 512;
@@ -36,15 +39,25 @@ pub(crate) enum Kept {
 const LANE: u8 = 8;
 
 impl Memos {
-    /// What the lane keeps for a value, with its length; other bytes are behind it.
-    #[inline]
-    pub(super) fn recall(&self, kept: Kept, value: &[u8]) -> Option<(&[u8], usize)> {
-        let memo = match kept {
+    const fn of(&self, kept: Kept) -> &Memo {
+        match kept {
             Kept::Path => &self.paths,
             Kept::Origin => &self.referrers,
             Kept::Agent => &self.agents,
-        };
-        memo.find_wide(memo.hash(LANE, value), value)
+        }
+    }
+
+    /// Where the lane would have kept a value; see [`Memo::spot`].
+    #[inline(always)]
+    pub(super) fn spot(&self, kept: Kept, value: &[u8]) -> Spot {
+        let memo = self.of(kept);
+        memo.spot(memo.hash(LANE, value), value.len())
+    }
+
+    /// What the lane keeps for the value of `len` bytes that `rest` begins with, with its length; other bytes are behind it.
+    #[inline]
+    pub(super) fn recall(&self, kept: Kept, spot: Spot, (rest, len): (&[u8], usize)) -> Option<(&[u8], usize)> {
+        self.of(kept).look(spot, (rest, len))
     }
 
     pub(super) fn remember(&mut self, kept: Kept, value: &[u8], result: &[u8]) {
@@ -55,6 +68,13 @@ impl Memos {
         };
         memo.keep(memo.hash(LANE, value), value, result);
     }
+}
+
+/// Where a value would be.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    at: u32,
+    known: bool,
 }
 
 /// What remembers; memory is taken with the first value.
@@ -79,10 +99,10 @@ struct Set {
 
 impl Set {
     /// The newest place with this tag. All are compared at once, as nobody could guess which one it will be.
-    #[inline]
-    fn at(&self, tag: u32) -> Option<u32> {
-        let same = self.tags.map(|kept| if kept == tag { 0xff } else { 0_u8 });
-        self.at.get(u64::from_le_bytes(same).trailing_zeros() as usize / 8).copied()
+    #[inline(always)]
+    fn spot(&self, tag: u32) -> Spot {
+        let way = u32x8::new(self.tags).simd_eq(u32x8::splat(tag)).to_bitmask().trailing_zeros() as usize;
+        Spot { at: self.at.get(way % WAYS).copied().unwrap_or_default(), known: way < WAYS }
     }
 }
 
@@ -99,23 +119,33 @@ impl Memo {
     /// The result that was kept for `value`.
     #[inline]
     pub(super) fn find(&self, hash: u64, value: &[u8]) -> Option<&[u8]> {
-        self.find_wide(hash, value).and_then(|(behind, len)| behind.get(..len))
+        let (behind, len) = self.look(self.spot(hash, value.len()), (value, value.len()))?;
+        behind.get(..len)
     }
 
-    /// The result that was kept for `value`, and more behind it: to copy more than there is can be cheaper than to look at how much
-    /// there is.
-    #[inline]
-    fn find_wide(&self, hash: u64, value: &[u8]) -> Option<(&[u8], usize)> {
-        let at = self.sets.get(set(hash))?.at(tag(hash, value.len()))?;
-        if self.head - at > RING_BYTES as u32 {
+    /// Where a value of this hash and length would be. Its bytes are asked for and not waited for: between here and [`Self::look`] is
+    /// the time that far memory takes.
+    #[inline(always)]
+    fn spot(&self, hash: u64, len: usize) -> Spot {
+        let Some(set) = self.sets.get(set(hash)) else { return Spot { at: 0, known: false } };
+        let spot = set.spot(tag(hash, len));
+        black_box(self.ring.get(spot.at as usize % RING_BYTES).copied());
+        spot
+    }
+
+    /// The result that was kept for the value of `len` bytes that `rest` begins with, and more behind it: to copy more than there is
+    /// can be cheaper than to look at how much there is.
+    #[inline(always)]
+    fn look(&self, spot: Spot, (rest, len): (&[u8], usize)) -> Option<(&[u8], usize)> {
+        if !spot.known || self.head.wrapping_sub(spot.at) > RING_BYTES as u32 {
             return None;
         }
-        let (kept, behind) = self.ring.get(at as usize % RING_BYTES..)?.split_at_checked(value.len())?;
-        if kept != value || value.is_empty() {
+        let kept = self.ring.get(spot.at as usize % RING_BYTES..)?;
+        if !same(rest, kept, len) || len == 0 {
             return None;
         }
-        let (len, behind) = behind.split_first_chunk()?;
-        Some((behind, usize::from(u16::from_ne_bytes(*len))))
+        let (result, behind) = kept.get(len..)?.split_first_chunk()?;
+        Some((behind, usize::from(u16::from_ne_bytes(*result))))
     }
 
     /// Keeps `result` for `value`, if neither is too long.
