@@ -171,6 +171,9 @@ fn complain(report: &ExpireReport) {
     for file in report.plan.files.iter().filter(|file| file.overdue) {
         line(format!("overdue: {} ({})", sane(&file.path.display().to_string()), file.reason.name()));
     }
+    if report.plan.overdue > 0 {
+        line("`logfade incident list` says what else is known of it; `logfade plan --help` explains each reason".to_owned());
+    }
 }
 
 /// `--unproven`.
