@@ -48,6 +48,7 @@ mod suite {
     pub mod limits;
     pub mod listen;
     pub mod mangle;
+    mod mistakes;
     pub mod mmdb;
     pub mod ops;
     pub mod oracle;

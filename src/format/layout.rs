@@ -100,6 +100,9 @@ impl Kind {
     }
 }
 
+/// What is wrong with `$a$b`.
+pub(crate) const TOUCHING: &str = "two values stand side by side, and nothing says where the first ends";
+
 /// Registers a slot and, for a composite, its parts behind it.
 pub(crate) fn register(slots: &mut Vec<Slot>, slot: &Slot) -> u16 {
     let index = slots.len() as u16;
@@ -136,7 +139,7 @@ impl Layout {
                     if touching && path && steps.last().is_some_and(|step| step.kind == Kind::Host) {
                         steps.last_mut().map(|step| step.stop = Stop::Slash).unwrap_or_default();
                     } else if touching {
-                        return Err("two values stand side by side, and nothing says where the first ends");
+                        return Err(TOUCHING);
                     }
                     let quoted = steps.last().map_or(&head[..], |step| &step.literal).ends_with(b"\"");
                     let text = if quoted { Text::Quoted } else { Text::Bare };

@@ -93,22 +93,37 @@ pub enum FormatError {
     },
 }
 
+/// What reads a format string.
+type Read = fn(&str) -> Result<Vec<Piece>, DirectiveError>;
+
+/// Where the first value begins that nothing parts from the one in front: behind it, no beginning of the string compiles.
+fn touching(read: Read, body: &str) -> usize {
+    let is_torn = |end: &usize| {
+        body.get(..*end).and_then(|front| read(front).ok()).is_some_and(|pieces| Layout::compile(&pieces, false, &mut envelope::slots()).err() == Some(layout::TOUCHING))
+    };
+    let end = (1..=body.len()).find(is_torn).unwrap_or_default();
+    body.get(..end).and_then(|front| front.rfind(['$', '%'])).unwrap_or_default()
+}
+
 impl Format {
     /// The format that `text` asks for: a name, `nginx:<log_format>` or `apache:<LogFormat>`.
     pub fn parse(text: &str) -> Result<Arc<Self>, FormatError> {
-        let (name, pieces, body) = match text.split_once(':') {
-            Some(("nginx", body)) if body.trim() != "combined" => ("nginx", directive::nginx(body), body),
-            Some(("apache", body)) => ("apache", directive::apache(body), body),
+        let (name, read, body): (_, Read, _) = match text.split_once(':') {
+            Some(("nginx", body)) if body.trim() != "combined" => ("nginx", directive::nginx, body),
+            Some(("apache", body)) => ("apache", directive::apache, body),
             _ => {
                 let name = text.strip_prefix("nginx:").unwrap_or(text);
                 return named().find(name).ok_or_else(|| FormatError::Unknown { name: name.to_owned() });
             }
         };
         let fault = |fault| FormatError::Directive { text: body.to_owned(), fault };
-        let pieces = pieces.map_err(fault)?;
+        let pieces = read(body).map_err(fault)?;
         let mut slots = envelope::slots();
-        let layout = Layout::compile(&pieces, false, &mut slots)
-            .map_err(|cause| fault(DirectiveError { at: 0, cause, remedy: "put at least one value, and text between values, into the format" }))?;
+        let layout = Layout::compile(&pieces, false, &mut slots).map_err(|cause| {
+            let (at, remedy) =
+                if cause == layout::TOUCHING { (touching(read, body), "put text between the two, as the log has it") } else { (0, "put at least one value into the format") };
+            fault(DirectiveError { at, cause, remedy })
+        })?;
         Ok(Arc::new(Self { name: name.to_owned(), slots, shape: Shape::Text(vec![layout]) }))
     }
 

@@ -57,7 +57,8 @@ impl<'a> Text<'a> {
 
     fn fits(&self, value: &Spanned<DeValue<'_>>, key: &Key) -> Result<(), Fault> {
         let wrong = |span: Range<usize>, is: &str, should: &str| {
-            Err(self.fault(span, format!("`{}` cannot be a {is}", key.name), (&format!("{should} is expected"), format!("{}: {}", key.name, key.about))))
+            let article = if is.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            Err(self.fault(span, format!("`{}` cannot be {article} {is}", key.name), (&format!("{should} is expected"), format!("{}: {}", key.name, key.about))))
         };
         let is = value.get_ref().type_str();
         let texts = |value: &Spanned<DeValue<'_>>, number: bool| {

@@ -97,7 +97,7 @@ fn faults_show_their_place_and_a_remedy() {
         ("zone   =", "zome   =", "unknown key `zome`", "6:1", "did you mean zone?"),
         ("name   = \"site\"", "", "`name` is missing", "2:1", "name of the class"),
         ("name   = \"site\"", "name   = \"my site\"", "cannot name a class", "3:10", "hyphens"),
-        ("name   = \"site\"", "name   = 5", "cannot be a integer", "3:10", "name of the class"),
+        ("name   = \"site\"", "name   = 5", "cannot be an integer", "3:10", "name of the class"),
         ("Europe/Stockholm", "Europe/Stokholm", "no time zone", "6:10", "IANA"),
         ("\"combined\"", "\"combind\"", "no format is called `combind`", "5:10", "did you mean combined"),
         ("\"combined\"", "'nginx:$remote_addr ${status'", "", "5:", "help"),

@@ -268,6 +268,20 @@ fn what_stays_by_right_is_no_leak() {
     assert_eq!(verify(RAW.as_bytes(), &analytics, &["--policy", "default"]).code(), Some(4), "`default` keeps no parameter");
 }
 
+/// A request that cannot be taken apart stays where the policy keeps paths: it was a leak once, so that nothing of such a log ever expired.
+#[test]
+fn a_torn_request_may_stay_where_paths_may() {
+    let raw = ["\\x16\\x03\\x01\\x02", "quit", "GET"].map(|request| format!("203.0.113.9 - - [10/Oct/2023:13:55:36 +0000] \"{request}\" 400 157 \"-\" \"-\"\n")).concat();
+    let dir = Dir::new();
+    let [keeps, drops] = ["keep", "drop"].map(|action| dir.file(action, format!("path = \"{action}\"\ntime = \"keep\"\nstatus = \"keep\"\nother = \"drop\"\n").as_bytes()));
+    let kept = clean_of(raw.as_bytes(), &["--format", "combined", "--policy", &keeps]);
+    assert!(holds(&kept, b"\"quit\""));
+    assert_eq!(verify(raw.as_bytes(), &kept, &["--policy", &keeps]).code(), Some(0));
+    assert_eq!(verify(raw.as_bytes(), &kept, &["--policy", &drops]).json()["leak_count"], 3);
+    let security = clean_of(raw.as_bytes(), &["--format", "combined", "--policy", "security"]);
+    assert_eq!(verify(raw.as_bytes(), &security, &["--policy", "security"]).code(), Some(0));
+}
+
 #[test]
 fn both_files_may_be_compressed() {
     let raw = combined(3000);

@@ -191,6 +191,9 @@ pub(crate) struct Pipe {
     /// Confirm each line that is on disk with OK on stdout: rsyslog's omprog with confirmMessages="on"; needs -o
     #[arg(long, conflicts_with = "stall")]
     pub(crate) ack: bool,
+    /// Files, which it does not take: typed so often that the answer has to say what helps
+    #[arg(hide = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Layout of the output.

@@ -69,11 +69,15 @@ pub(crate) fn exit_of(error: &StoreError) -> Exit {
 
 impl From<StoreError> for Complaint {
     fn from(error: StoreError) -> Self {
-        let text = match &error.cause {
-            Cause::Io(cause) => remedy(cause).map(|remedy| format!("{error}\n{remedy}")),
-            Cause::Damaged(_) | Cause::Broken(_) | Cause::Refused { .. } => None,
-        };
-        Self { exit: exit_of(&error), text: Text::Plain(text.unwrap_or_else(|| error.to_string())) }
+        Self { exit: exit_of(&error), text: Text::Plain(told(&error)) }
+    }
+}
+
+/// The error, and what helps against it where the system alone said no.
+pub(crate) fn told(error: &StoreError) -> String {
+    match &error.cause {
+        Cause::Io(cause) => remedy(cause).map_or_else(|| error.to_string(), |remedy| format!("{error}\n{remedy}")),
+        Cause::Damaged(_) | Cause::Broken(_) | Cause::Refused { .. } => error.to_string(),
     }
 }
 

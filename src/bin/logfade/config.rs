@@ -15,11 +15,43 @@ pub(crate) fn path(args: &Args) -> Option<PathBuf> {
     args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT)).filter(|path| path.exists()))
 }
 
+/// Why a file of settings has no text.
+pub(crate) enum Unread {
+    /// The system said so.
+    Io(std::io::Error),
+    /// It is something else.
+    Foreign(Complaint),
+}
+
+/// A policy or a configuration. Faults are shown with their line, so what may be a log by mistake is refused before that.
+pub(crate) fn text(path: &Path, what: &str) -> Result<String, Unread> {
+    let text = std::fs::read_to_string(path).map_err(Unread::Io)?;
+    match text.trim_start_matches('\u{FEFF}').lines().enumerate().map(|(at, line)| (at + 1, line.trim_start())).find(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        Some((at, line)) if !is_toml(line) => Err(Unread::Foreign(Complaint::usage(
+            format!("{}:{at}: this is no {what}, perhaps it is a log: the line is not shown", path.display()),
+            format!("name a {what} in TOML, which begins with `key = value` or `[table]`"),
+        ))),
+        _ => Ok(text),
+    }
+}
+
+/// Whether TOML may begin like this.
+fn is_toml(line: &str) -> bool {
+    let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    match line.split_once('=') {
+        _ if line.starts_with('[') => is_key(line.split('#').next().unwrap_or_default().trim_matches(['[', ']', ' ', '\t', '"', '\''])),
+        Some((key, _)) => is_key(key.trim_matches([' ', '\t', '"', '\''])),
+        None => false,
+    }
+}
+
 /// Reads the configuration, if there is one.
 pub(crate) fn load(args: &Args) -> Result<Option<Config>, Complaint> {
     let Some(path) = path(args) else { return Ok(None) };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Complaint::usage(format!("cannot read the configuration {}: {error}", path.display()), "name a file that can be read with -c"))?;
+    let text = text(&path, "configuration").map_err(|unread| match unread {
+        Unread::Io(error) => Complaint::usage(format!("cannot read the configuration {}: {error}", path.display()), "name a file that can be read with -c"),
+        Unread::Foreign(complaint) => complaint,
+    })?;
     let outside = Outside { policy: &|word| policy(&path, word), zone: &|name| TimeZone::get(name).ok() };
     Ok(Some(Config::parse(&path.to_string_lossy(), &text, outside)?))
 }
@@ -35,7 +67,7 @@ fn policy(config: &Path, word: &str) -> Result<Policy, PolicyFault> {
         return Ok(policy);
     }
     let path = config.parent().unwrap_or(Path::new("")).join(word);
-    let text = std::fs::read_to_string(&path).map_err(|_unreadable| PolicyFault::Unknown)?;
+    let text = text(&path, "policy").map_err(|_unread| PolicyFault::Unknown)?;
     let name = path.file_stem().map_or_else(|| word.to_owned(), |stem| stem.to_string_lossy().into_owned());
     // Whether there are keys is found out where they are needed.
     Policy::keyed(&name, &path.to_string_lossy(), &text).map_err(PolicyFault::Fault)

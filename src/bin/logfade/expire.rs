@@ -1,7 +1,7 @@
 //! `logfade expire`: what is due goes, and what was to go and could not is said.
 
 use crate::args::Args;
-use crate::complain::Complaint;
+use crate::complain::{Complaint, told};
 use crate::exit::Exit;
 use crate::show::{sane, say, table};
 use crate::{Outcome, config, keys as pseudonyms, seals, show, state};
@@ -145,7 +145,15 @@ fn text(report: &ExpireReport) -> String {
     let count = |fate: Fate| report.fates.iter().filter(|found| **found == fate).count();
     let mut text = format!("{rows}\n");
     // Writing to a string does not fail.
-    let _infallible = writeln!(text, "{} files: {} done, {} kept, {} wait", report.fates.len(), count(Fate::Done), count(Fate::Kept), count(Fate::Waits));
+    let _infallible = writeln!(
+        text,
+        "{} file{}: {} done, {} kept, {} wait",
+        report.fates.len(),
+        if report.fates.len() == 1 { "" } else { "s" },
+        count(Fate::Done),
+        count(Fate::Kept),
+        count(Fate::Waits)
+    );
     text
 }
 
@@ -159,9 +167,12 @@ fn complain(report: &ExpireReport) {
     if report.over_limit > 0 {
         line(format!("{} files wait: more than a run deletes without --yes or --limit", report.over_limit));
     }
-    report.failures.iter().for_each(|failure| line(format!("error: {failure}")));
+    report.failures.iter().for_each(|failure| line(format!("error: {}", told(failure))));
     for file in report.plan.files.iter().filter(|file| file.overdue) {
         line(format!("overdue: {} ({})", sane(&file.path.display().to_string()), file.reason.name()));
+    }
+    if report.plan.overdue > 0 {
+        line("`logfade incident list` says what else is known of it; `logfade plan --help` explains each reason".to_owned());
     }
 }
 
@@ -175,7 +186,10 @@ fn decided(args: &Args, job: &ExpireJob<'_>, (file, reason): (&Path, &str)) -> O
         Ok(ByHand::Gone(deletion)) if args.json => say(&format!("{}\n", json!({"path": deletion.path.to_string_lossy(), "class": deletion.class, "deleted": true}))),
         Ok(ByHand::Gone(_)) if args.quiet => Ok(Exit::Done),
         Ok(ByHand::Gone(_)) => say("deleted; the ledger says why\n"),
-        Ok(ByHand::Foreign) => Err(Complaint::refused("this is no raw file of a class", "only files that a [[class]] of the configuration names are deleted here")),
+        Ok(ByHand::Foreign) => Err(Complaint::refused(
+            format!("{} is no raw file of a class", sane(&path.display().to_string())),
+            "only files that a [[class]] of the configuration names are deleted here",
+        )),
         Ok(ByHand::Held(hold)) => Err(Complaint::refused(format!("the hold {hold} covers this class"), "release it first: logfade hold release NAME --reason TEXT")),
         Err(Halt::Refused { why, path }) => Err(Complaint::refused(format!("{} {}", sane(&path.display().to_string()), why.describe()), "it stays as it is")),
         Err(Halt::Failed(error)) => Err(error.into()),

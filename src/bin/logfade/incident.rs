@@ -52,7 +52,7 @@ enum Action {
     /// Close an incident
     Close {
         /// Its number, as `incident list` shows it
-        #[arg(value_name = "NUMBER")]
+        #[arg(value_name = "NUMBER", value_parser = number)]
         number: u64,
         /// How it ended
         #[arg(value_name = "TEXT", required_unless_present = "reason")]
@@ -87,6 +87,10 @@ pub(crate) fn run(args: &Args, typed: &Incident) -> Outcome {
             tell(args, &json!({"closed": number}), &format!("incident {number} is closed\n"))
         }
     }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_none| "write the number that `logfade incident list` shows".to_owned())
 }
 
 fn said(text: &Option<String>, reason: &Option<String>) -> Result<String, Complaint> {

@@ -1,7 +1,7 @@
 //! `logfade init`: a first configuration for the logs that are there, commented, deleting nothing.
 
 use crate::args::{Args, Init as Typed};
-use crate::complain::Complaint;
+use crate::complain::{Complaint, told};
 use crate::exit::Exit;
 use crate::show::say;
 use crate::{Outcome, state};
@@ -10,9 +10,9 @@ use logfade::report::inert;
 use logfade::retain::Until;
 use logfade::retain::begin::{FoundLogs, begin};
 use logfade::run::init::{PLACES, look};
-use logfade::store::page;
+use logfade::store::{StoreError, page};
 use serde_json::json;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -51,10 +51,10 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
 }
 
 /// What could not be looked at.
-fn tell(failures: &[impl Display]) -> Outcome {
+fn tell(failures: &[StoreError]) -> Outcome {
     let mut stderr = std::io::stderr().lock();
     for failure in failures {
-        let _nobody_to_tell = writeln!(stderr, "error: {failure}");
+        let _nobody_to_tell = writeln!(stderr, "error: {}", told(failure));
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Io })
 }

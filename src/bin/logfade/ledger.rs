@@ -110,6 +110,7 @@ fn verify(args: &Args, reader: &Reader, head: Option<Digest>) -> Outcome {
         say(&format!("{}\n", json!({"entries": entries, "ok": error.is_none(), "head": head.to_string(), "error": error})))?;
     } else {
         say(&match &error {
+            None if entries == 0 => format!("no entry: nothing was done with this state directory, or it is another one (--state)\nhead {head}\n"),
             None => format!("{entries} entries, every one holds\nhead {head}\n"),
             Some(error) => format!("broken: {error}\n{entries} entries in front of it hold\n"),
         })?;

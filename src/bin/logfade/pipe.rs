@@ -11,7 +11,7 @@ use logfade::store::sink::{Quarantine, Sink, is_pattern};
 use logfade::store::source::{Source, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,10 @@ use std::time::Instant;
 /// Runs the filter.
 pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     let started = Instant::now();
+    if let Some(file) = typed.files.first() {
+        let file = show::sane(&file.display().to_string());
+        return Err(Complaint::usage("pipe reads standard input, and opens no file", format!("logfade pipe < {file}, or for archives: logfade batch {file} --out DIR")));
+    }
     if typed.ack && typed.output_file.is_none() {
         return Err(Complaint::usage("--ack needs standard output for confirmations", "name the file of clean lines with -o FILE"));
     }
@@ -66,6 +70,9 @@ pub(crate) fn run(args: &Args, typed: &Pipe) -> Outcome {
     // Nobody hands a line over before this, and the source waits for the first.
     if let Some(confirm) = &mut confirm {
         confirm.ready()?;
+    }
+    if std::io::stdin().is_terminal() && !args.quiet && !args.json {
+        drop(writeln!(std::io::stderr(), "logfade: reads lines from the terminal until Ctrl-D; a file: logfade pipe < access.log"));
     }
     let source = Source::stdin(&stop, Some(wake), max_line)?;
     let job = PipeJob {

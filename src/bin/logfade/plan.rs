@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Outcome {
     };
     let mut stderr = std::io::stderr().lock();
     for failure in &failures {
-        let _nobody_to_tell = writeln!(stderr, "error: {failure}");
+        let _nobody_to_tell = writeln!(stderr, "error: {}", crate::complain::told(failure));
     }
     if plan.overdue > 0 {
         let _nobody_to_tell = writeln!(stderr, "overdue: {}", alarm(&plan));
@@ -60,7 +60,7 @@ pub(crate) fn alarm(plan: &Plan) -> String {
         *reasons.entry(file.reason.name()).or_insert(0_usize) += 1;
     }
     let reasons: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    format!("{} file{} hold records that are due and stay ({})", plan.overdue, if plan.overdue == 1 { "" } else { "s" }, reasons.join(", "))
+    format!("{} {} records that are due and stay ({})", plan.overdue, if plan.overdue == 1 { "file has" } else { "files have" }, reasons.join(", "))
 }
 
 /// The plan as a table.

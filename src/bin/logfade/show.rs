@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Detect, Explain, Policies, PoliciesAction};
 use crate::complain::{self, Complaint};
+use crate::config::{self, Unread};
 use crate::exit::Exit;
 use crate::{Outcome, keys, state};
 use clap::CommandFactory;
@@ -70,10 +71,18 @@ fn read_policy(text: &str, keyed: bool) -> Result<Policy, Complaint> {
         return Ok(policy);
     }
     let path = Path::new(text);
-    let Ok(source) = std::fs::read_to_string(path) else {
+    let source = config::text(path, "policy").map_err(|unread| {
         let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-        return Err(Complaint::usage(format!("no policy is called `{text}`, and no file can be read there"), format!("use {}, or the path of a policy file", names.join(", "))));
-    };
+        match unread {
+            Unread::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Complaint::usage(format!("no policy is called `{text}`, and no file is there"), format!("use {}, or the path of a policy file", names.join(", ")))
+            }
+            Unread::Io(error) => {
+                Complaint::usage(format!("cannot read the policy {}: {error}", path.display()), format!("use {}, or a policy file that can be read", names.join(", ")))
+            }
+            Unread::Foreign(complaint) => complaint,
+        }
+    })?;
     let name = path.file_stem().map_or_else(|| text.to_owned(), |stem| stem.to_string_lossy().into_owned());
     Ok(if keyed { Policy::keyed(&name, text, &source)? } else { Policy::parse(&name, text, &source)? })
 }
@@ -100,8 +109,17 @@ fn sample(args: &Args, path: Option<&Path>) -> Result<Block, Complaint> {
 pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
     let mut rows = Vec::new();
     let mut text = String::new();
+    let mut done = Exit::Done;
     for path in &typed.files {
-        let block = sample(args, Some(path))?;
+        let block = match sample(args, Some(path)) {
+            Ok(block) => block,
+            Err(complaint) => {
+                // The other files have their answer all the same; nobody can be told when standard error is gone.
+                drop(complaint.print(args.color.on_stderr()));
+                done = complaint.exit;
+                continue;
+            }
+        };
         let ranked = detect::rank(block.as_bytes());
         let fits: Vec<(&str, f64)> = ranked.iter().filter(|fit| fit.score > 0.0).map(|fit| (fit.format.name(), fit.score)).collect();
         let best = fits.first().copied();
@@ -118,7 +136,8 @@ pub(crate) fn detect(args: &Args, typed: &Detect) -> Outcome {
         let rest = if rest.is_empty() { String::new() } else { format!("   also: {}", rest.join(", ")) };
         let _infallible = writeln!(text, "{}: {shown}{rest}", path.display());
     }
-    if args.json { say(&format!("{}\n", serde_json::Value::from(rows))) } else { say(&text) }
+    if args.json { say(&format!("{}\n", serde_json::Value::from(rows))) } else { say(&text) }?;
+    Ok(done)
 }
 
 /// A table as wide as the terminal.
@@ -183,6 +202,9 @@ pub(crate) fn explain(args: &Args, typed: &Explain) -> Outcome {
     let settings = settings(format, policy, (ring.as_ref(), atlas.as_ref()), block.as_bytes());
     let name = settings.formats.first().map_or("unknown", |format| format.name()).to_owned();
     let explained = scrub::explain(&settings, block.as_bytes()).take(typed.lines);
+    if block.as_bytes().is_empty() && !args.json {
+        return say("no line: there is nothing to explain\n");
+    }
     let raw = |text: &str| if typed.no_raw { String::new() } else { sane(text) };
     if args.json {
         let rows: Vec<_> = explained

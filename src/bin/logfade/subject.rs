@@ -126,7 +126,12 @@ fn identifiers(who: &Who) -> Result<(IdentifierKind, Vec<Identifier>), Complaint
             };
             let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
             let read = |(at, line): (usize, &str)| {
-                Identifier::line(line).ok_or_else(|| Complaint::usage(format!("line {} is no identifier", at + 1), "write `ip ADDR`, `user NAME` or `cookie NAME=VALUE`"))
+                Identifier::line(line).ok_or_else(|| {
+                    Complaint::usage(
+                        format!("{}:{}: this is no identifier", if file == "-" { "stdin".to_owned() } else { sane(file) }, at + 1),
+                        "write `ip ADDR`, `user NAME` or `cookie NAME=VALUE`",
+                    )
+                })
             };
             let all = lines.map(read).collect::<Result<Vec<_>, _>>()?;
             if all.is_empty() {
@@ -215,7 +220,8 @@ fn complain(report: &SubjectReport) -> Exit {
     report.failures.iter().for_each(|failure| line(format!("error: {failure}")));
     report.not_searched.iter().for_each(|path| line(format!("not searched to its end: {}", sane(&path.display().to_string()))));
     if report.unread > 0 {
-        line(format!("{} lines have no known layout: they were searched for addresses and cookies, not for user names", report.unread));
+        let (lines, they_were) = if report.unread == 1 { ("line has", "it was") } else { ("lines have", "they were") };
+        line(format!("{} {lines} no known layout: {they_were} searched for addresses and cookies, not for user names", report.unread));
     }
     if report.failures.is_empty() && report.not_searched.is_empty() { Exit::Done } else { Exit::Io }
 }

@@ -33,14 +33,14 @@ pub fn html(register: &Register) -> String {
         @if register.transfers().next().is_none() {
             p { "none" }
         } @else {
-            table {
+            (wide("Transfers to third countries", &page! { table {
                 thead { tr { th scope="col" { "form" } th scope="col" { "recipient" } th scope="col" { "country" } th scope="col" { "safeguard" } } }
                 tbody {
                     @for (activity, form, receiver) in register.transfers() {
                         tr { th scope="row" { (Told(&activity.class)) ", " (Told(&form.form)) } td { (Told(&receiver.name)) } td { (Told(&receiver.country)) } td { (Told(receiver.safeguard.as_deref().unwrap_or(unsaid))) } }
                     }
                 }
-            }
+            } }))
         }
         h2 { "Technical and organisational measures" }
         ul { @for measure in &register.measures { li { (Told(measure)) } } }
@@ -85,7 +85,7 @@ fn kept(form: &Kept) -> Markup {
             @if !form.removed.is_empty() { (entry("Removed", &form.removed.join(", "))) }
         }
         (wide(&format!("Data of form {}", crate::report::inert(&form.form)), &page! {
-            table {
+            table class="data" {
                 thead { tr { th scope="col" { "data" } th scope="col" { "how it is kept" } } }
                 tbody { @for datum in &form.data { tr { th scope="row" { (Told(&datum.what)) } td { (Told(&datum.treatment)) } } } }
             }

@@ -139,7 +139,7 @@ fn form(key: &str, form: &FormStatus) -> Markup {
                 br;
                 small { "due " (number(&format!("{key}/due"), form.due)) ", overdue " (number(&format!("{key}/overdue"), form.overdue)) ", vanished " (number(&format!("{key}/vanished"), form.vanished)) }
             }
-            td { (words(&format!("{key}/until"), &form.until)) }
+            td class="span" { (words(&format!("{key}/until"), &form.until)) }
             td class="n" { @if let Some(files) = form.files { (number(&format!("{key}/files"), files)) } @else { "–" } }
             td class="n" { @if let Some(count) = form.bytes { (bytes(&format!("{key}/bytes"), count)) } @else { "–" } }
             td { (time(&format!("{key}/oldest"), form.oldest, "–")) }

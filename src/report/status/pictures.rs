@@ -116,8 +116,8 @@ pub(super) fn timeline(status: &Status) -> Markup {
                 rule(area, (x(due), top - 3.0), (x(due), top + 25.0), &INK)?;
             }
             if late {
-                let inside = covered + 80.0 > RIGHT;
-                let (at, anchor) = if inside { (x(oldest) - 6.0, HPos::Right) } else { (covered + 6.0, HPos::Left) };
+                let behind = covered.max(end).max(x(now));
+                let (at, anchor) = if behind + 80.0 > RIGHT { (x(oldest) - 6.0, HPos::Right) } else { (behind + 6.0, HPos::Left) };
                 write(area, "overdue", (at, top + 11.0), &label(&INK, anchor, VPos::Center))?;
             }
         }

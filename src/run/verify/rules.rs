@@ -45,7 +45,9 @@ impl Rules {
     /// Whether the given policy drops the values of a slot.
     pub(super) fn drops(&self, slot: &Slot) -> bool {
         let Some(policy) = &self.policy else { return false };
-        let action = policy.action(slot.field);
+        // What could not be taken apart is decided as a path; policies have no action for it as a whole.
+        let field = if matches!(slot.field, Field::Request | Field::Url) { Field::Path } else { slot.field };
+        let action = policy.action(field);
         let Action::Named(names) = action else { return *action == Action::Drop };
         // Without a name of its own, a slot holds several values, each of which is decided for itself.
         !slot.name.is_empty() && !slot.name.ends_with('*') && names.decide(slot.name.as_bytes()) == Simple::Drop

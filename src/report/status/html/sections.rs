@@ -29,7 +29,7 @@ fn of_form(key: &str, risk: &RiskStatus) -> Markup {
         @if let Some(why) = risk.not_measured { p { "Not measured: " (words(&format!("{key}/not_measured"), why)) "." } }
         @if !risk.questions.is_empty() {
             (wide("The three questions", &page! {
-                table {
+                table class="asked" {
                     caption { "The three questions of WP216" }
                     thead { tr { th scope="col" { "is it possible" } th scope="col" { "answer" } th scope="col" { "why" } } }
                     tbody {
@@ -134,7 +134,7 @@ fn measured(risk_key: &str, risk: &RiskStatus, sample: &Sample) -> Markup {
 }
 
 /// Titles and keys of a day's columns.
-const COLUMNS: [(&str, &str); 10] = [
+const COLUMNS: [(&str, &str); 11] = [
     ("lines in", "read"),
     ("clean", "clean"),
     ("rejected", "rejected"),
@@ -144,20 +144,18 @@ const COLUMNS: [(&str, &str); 10] = [
     ("size made of it", "bytes_made"),
     ("files deleted", "deleted"),
     ("size deleted", "bytes_deleted"),
-    ("files cut, lines gone", "cut"),
+    ("files cut", "cut"),
+    ("lines gone", "lines_cut"),
 ];
 
 /// Cells of a volume in the order of [`COLUMNS`].
 fn cells(key: &str, volume: &Volume) -> Markup {
     let Volume { scrubbed, read, clean, rejected, excluded, bytes_raw, bytes_made, deleted, bytes_deleted, cut, lines_cut } = *volume;
-    let figures = [read, clean, rejected, excluded, scrubbed, bytes_raw, bytes_made, deleted, bytes_deleted, cut];
+    let figures = [read, clean, rejected, excluded, scrubbed, bytes_raw, bytes_made, deleted, bytes_deleted, cut, lines_cut];
     page! {
         @for ((_, name), count) in COLUMNS.into_iter().zip(figures) {
             @let of = format!("{key}/{name}");
-            td class="n" {
-                @if name.starts_with("bytes") { (bytes(&of, count)) } @else { (number(&of, count)) }
-                @if name == "cut" { ", " (number(&format!("{key}/lines_cut"), lines_cut)) }
-            }
+            td class="n" { @if name.starts_with("bytes") { (bytes(&of, count)) } @else { (number(&of, count)) } }
         }
     }
 }
@@ -313,6 +311,11 @@ pub(super) fn holds(status: &Status) -> Markup {
     }
 }
 
+/// A number that is typed again, so without blanks in it.
+fn name_of(key: &str, number: u64) -> Markup {
+    page! { data data-json=(key) value=(number) { (number) } }
+}
+
 pub(super) fn incidents(status: &Status) -> Markup {
     page! {
         h2 { "Open incidents" }
@@ -326,7 +329,7 @@ pub(super) fn incidents(status: &Status) -> Markup {
                         @for (at, case) in status.incidents.iter().enumerate() {
                             @let key = format!("/incidents/{at}");
                             tr {
-                                th scope="row" class="n" { (number(&format!("{key}/number"), case.number)) }
+                                th scope="row" class="n" { (name_of(&format!("{key}/number"), case.number)) }
                                 td { (words(&format!("{key}/what"), case.what.name())) }
                                 td { (moment(&format!("{key}/opened"), case.opened)) }
                                 td { @if let Some(class) = &case.class { (words(&format!("{key}/class"), class)) } @else { "–" } }
