@@ -1,5 +1,7 @@
 //! `pipe`: standard input to an output, in order, flushed whenever the input pauses.
 
+mod desk;
+
 use crate::format::{Envelope, Format, Spans, detect, peel};
 use crate::scrub::{Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use crate::store::confirm::Confirm;
@@ -10,8 +12,6 @@ use crate::store::source::{BLOCK, Block, Filled, Source};
 use crate::store::{Cause, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 /// Bytes of the sample that `auto` looks at.
@@ -107,7 +107,7 @@ pub fn pipe(job: PipeJob, mut source: Source, delivery: Delivery) -> PipeReport 
         unconfirmed: 0,
     };
     let ended = match target {
-        Target::One(sink) if threads > 1 => many(&mut input, output(sink, job.quarantine), &settings, threads, &mut report.tally),
+        Target::One(sink) if threads > 1 => desk::many(&mut input, output(sink, job.quarantine), &settings, threads, &mut report.tally),
         Target::One(sink) => one(&mut input, output(sink, job.quarantine), &settings, &mut report.tally),
         Target::Dated(pattern, start) => {
             let start = known.unwrap_or(start);
@@ -385,112 +385,4 @@ fn dated(input: &mut Input<'_>, mut out: Out, settings: &Settings, (pattern, sta
             Err(error) => return out.finish(Err(error)),
         }
     }
-}
-
-/// A block on its way through a worker, with the buffers that travel with it.
-#[derive(Default)]
-struct Parcel {
-    block: Block,
-    too_long: bool,
-    clean: Clean,
-    rejected: Quarantined,
-    frame: Frame,
-    tally: Tally,
-    failed: Option<StoreError>,
-}
-
-/// Blocks dealt to workers in turn and collected in the same turn, so that order needs no numbers.
-fn many(input: &mut Input<'_>, mut out: Out, settings: &Settings, threads: usize, tally: &mut Tally) -> Ended {
-    let compress = out.compress;
-    let appended = out.sink.is_appended();
-    let capacity = if compress == Compress::None { BLOCK } else { FRAME };
-    thread::scope(|scope| {
-        let (empty_back, empty): (Sender<Parcel>, Receiver<Parcel>) = channel();
-        let mut to: Vec<SyncSender<Parcel>> = Vec::new();
-        let mut from: Vec<Receiver<Parcel>> = Vec::new();
-        for _ in 0..threads {
-            let (raw_in, raw_out) = sync_channel::<Parcel>(1);
-            let (done_in, done_out) = sync_channel::<Parcel>(1);
-            to.push(raw_in);
-            from.push(done_out);
-            scope.spawn(move || work(settings, (compress, appended), &raw_out, &done_in));
-        }
-        let writer = scope.spawn(move || {
-            let mut sum = Tally::default();
-            let collected = collect(&from, &empty_back, &mut out, &mut sum);
-            // Workers and reader see the closed channels and end.
-            drop(from);
-            (sum, out.finish(collected))
-        });
-        let mut turn = to.iter().cycle();
-        let mut damage = None;
-        loop {
-            let mut parcel = empty.try_recv().unwrap_or_default();
-            let filled = input.fill(&mut parcel.block, capacity);
-            parcel.too_long = matches!(filled, Ok(Filled::TooLong));
-            let sent = turn.next().is_some_and(|worker| worker.send(parcel).is_ok());
-            match filled {
-                Ok(Filled::Block | Filled::Pause | Filled::TooLong) if sent => {}
-                Ok(_) => break,
-                Err(error) => {
-                    damage = Some(error);
-                    break;
-                }
-            }
-        }
-        drop(to);
-        let (sum, (sent, finished)) = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        *tally = sum;
-        (sent, finished.and(damage.map_or(Ok(()), Err)))
-    })
-}
-
-fn work(settings: &Settings, (compress, appended): (Compress, bool), raw: &Receiver<Parcel>, done: &SyncSender<Parcel>) {
-    let mut scrubber = Scrubber::new(settings);
-    let mut encoder = None;
-    for mut parcel in raw {
-        parcel.clean.clear();
-        parcel.rejected.clear();
-        parcel.tally = Tally::default();
-        scrubber.refresh();
-        scrubber.block(parcel.block.as_bytes(), &mut parcel.clean, &mut parcel.rejected, &mut parcel.tally);
-        if parcel.too_long {
-            scrubber.too_long(&mut parcel.clean, &mut parcel.tally);
-        }
-        if compress != Compress::None {
-            let encoded = match &mut encoder {
-                Some(encoder) => Ok(encoder),
-                None => Encoder::new(compress).map(|fresh| encoder.insert(fresh)),
-            };
-            if appended {
-                parcel.clean.end_line();
-            }
-            parcel.failed = encoded.and_then(|encoder| encoder.encode(&parcel.clean, &mut parcel.frame)).err();
-        }
-        if done.send(parcel).is_err() {
-            return;
-        }
-    }
-}
-
-/// Takes parcels in turn and writes them.
-fn collect(from: &[Receiver<Parcel>], empty: &Sender<Parcel>, out: &mut Out, tally: &mut Tally) -> Result<(), StoreError> {
-    for worker in from.iter().cycle() {
-        let Ok(mut parcel) = worker.recv() else { return Ok(()) };
-        if let Some(error) = parcel.failed.take() {
-            return Err(error);
-        }
-        tally.add(&parcel.tally);
-        if out.compress == Compress::None {
-            out.sink.write(&parcel.clean)?
-        } else {
-            out.sink.write_frame(&parcel.frame, parcel.tally.written)?
-        }
-        out.sent.lines += parcel.tally.written;
-        out.quarantine(&mut parcel.rejected)?;
-        out.check_keys()?;
-        // The reader may have ended: then nobody needs the buffers.
-        drop(empty.send(parcel));
-    }
-    Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) enum Act {
     Bucket,
     /// Free text: stays but for what the scan finds.
     Scan,
+    /// A request or URL that nobody could take apart: what stands in front of a query stays but for what the scan finds.
+    Torn,
     Drop,
     /// A pseudonym takes its place.
     Hash(Arc<Hashed>),
@@ -123,6 +125,7 @@ impl Act {
             (Field::Time, Action::Keep) => Self::Word,
             (Field::Host, Action::Keep) => Self::Host,
             (Field::UserAgent, Action::Keep) => Self::Agent,
+            (_, Action::Keep) if slot.field.is_composite() && *policy.action(Field::Query) != Action::Keep => Self::Torn,
             (_, Action::Keep | Action::Add) => Self::Scan,
             (_, Action::Bucket) => Self::Bucket,
             (_, Action::Precision(precision)) => Self::Time(*precision),
@@ -153,13 +156,13 @@ impl Act {
             Self::Hash(_) => true,
             Self::Address(act) | Self::Addresses(act) => act.is_keyed(),
             Self::Query(names) | Self::Cookies(names) | Self::ByKey(names, _) => names.is_keyed(),
-            Self::Keep | Self::Number | Self::Method | Self::Protocol | Self::Word | Self::Host | Self::Bucket | Self::Scan | Self::Drop | Self::Time(_) => false,
+            Self::Keep | Self::Number | Self::Method | Self::Protocol | Self::Word | Self::Host | Self::Bucket | Self::Scan | Self::Torn | Self::Drop | Self::Time(_) => false,
             Self::Detect | Self::Template | Self::NoQuery | Self::PathOnly | Self::Origin | Self::Site | Self::Family | Self::Agent => false,
         }
     }
 
     /// Whether an object goes as a whole where one value was expected: nobody decided about its members.
     pub(crate) const fn drops_objects(&self) -> bool {
-        !matches!(self, Self::Scan | Self::Keep)
+        !matches!(self, Self::Scan | Self::Torn | Self::Keep)
     }
 }

@@ -17,6 +17,7 @@ use super::residual::{Residual, Rules};
 use super::time::Degraded;
 use super::token::Tokens;
 use super::url::{self, Referrer};
+use crate::format::request::query_start;
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use jiff::Timestamp;
 use plain::is_plain;
@@ -140,6 +141,7 @@ impl Tools {
             Act::Word => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
             Act::Bucket => Ok(self.bucket(value)),
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
+            Act::Torn => Ok(self.torn(value)),
             Act::Agent => Ok(self.scan(bytes, true)),
             Act::Drop => Ok(if bytes == b"null" && value.text == Text::JsonScalar { Edit::Same } else { Edit::Gone }),
             Act::Hash(hashed) => Ok(self.hash(hashed, value)),
@@ -416,6 +418,19 @@ impl Tools {
     }
 
     /// Appends `bytes` to the piece with the hits masked.
+    fn torn(&mut self, value: Value<'_>) -> Edit {
+        if value.text == Text::JsonScalar {
+            return Edit::Same;
+        }
+        let Some((front, _)) = query_start(value.bytes).and_then(|at| value.bytes.split_at_checked(at)) else { return self.scan(value.bytes, false) };
+        self.piece.clear();
+        match self.scan(front, false) {
+            Edit::Masked => self.mask_into_piece(front),
+            Edit::Same | Edit::Gone | Edit::Piece => self.piece.extend_from_slice(front),
+        }
+        if self.piece.is_empty() { Edit::Gone } else { Edit::Piece }
+    }
+
     fn mask_into_piece(&mut self, bytes: &[u8]) {
         let mut at = 0;
         for hit in &self.hits {

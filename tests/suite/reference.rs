@@ -211,6 +211,7 @@ impl<'a> Reference<'a> {
         let raw = value.raw;
         Ok(match self.policy.action(field) {
             Action::Drop => dropped(value),
+            Action::Keep if value.slot.field.is_composite() && *self.policy.action(Field::Query) != Action::Keep => self.torn(value),
             Action::Keep | Action::Add => self.kept(field, value),
             action @ (Action::Hash(_) | Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix) if matches!(field, Field::ClientAddr | Field::ProxiedAddr) => {
                 let change = address::Change { action, except: &self.except, key: value.key, domain: field.name() };
@@ -263,6 +264,15 @@ impl<'a> Reference<'a> {
             Field::UserAgent => New::Is(self.masked(value.raw, true)),
             _ if value.text == Text::JsonScalar => New::Same,
             _ => New::Is(self.masked(value.raw, false)),
+        }
+    }
+
+    /// A request that nobody could take apart.
+    fn torn(&self, value: &Value<'_>) -> New {
+        match parts::in_front_of_query(value.raw) {
+            _ if value.text == Text::JsonScalar => New::Same,
+            b"" => New::Gone,
+            front => New::Is(self.masked(front, false)),
         }
     }
 

@@ -283,6 +283,23 @@ fn a_torn_request_may_stay_where_paths_may() {
 }
 
 #[test]
+fn a_torn_request_stays_in_front_of_its_query_alone() {
+    let requests = [
+        "foo /x?token=SECRET99 a b",
+        "foo /x%3ftoken=SECRET99 a b",
+        "foo /x%253Ftoken=SECRET99 a b",
+        "?token=SECRET99 a b c",
+        "foo /x\\x3ftoken=SECRET99 a b",
+        "foo /x#SECRET99 a b",
+    ];
+    let raw: String = requests.iter().map(|request| format!("203.0.113.9 - - [10/Oct/2023:13:55:36 +0000] \"{request}\" 400 157 \"-\" \"-\"\n")).collect();
+    let clean = clean_of(raw.as_bytes(), &["--format", "combined", "--policy", "security"]);
+    let text = String::from_utf8(clean.clone()).unwrap();
+    assert_eq!((text.matches("\"foo /x\" 400").count(), text.matches("\"-\" 400").count(), text.matches("SECRET99").count()), (5, 1, 0), "{text}");
+    assert_eq!(verify(raw.as_bytes(), &clean, &["--policy", "security"]).code(), Some(0));
+}
+
+#[test]
 fn both_files_may_be_compressed() {
     let raw = combined(3000);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

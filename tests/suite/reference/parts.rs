@@ -111,6 +111,12 @@ pub fn pairs(raw: &[u8], query: bool) -> (&[u8], Vec<&[u8]>) {
     (&raw[..mark], trimmed.filter(|pair| !pair.is_empty()).collect())
 }
 
+/// What stands in front of a query, however its mark is written.
+pub fn in_front_of_query(raw: &[u8]) -> &[u8] {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"[?#]|%(?:25)?(?:3[Ff]|23)|\\(?:u00|x)(?:3[Ff]|23)"));
+    &raw[..MARK.find(raw).map_or(raw.len(), |query| query.start())]
+}
+
 /// An absolute URL without who asked for it, its query and its fragment.
 pub struct Url<'a> {
     pub scheme: &'a [u8],
@@ -128,14 +134,13 @@ impl<'a> Url<'a> {
         });
         static PORT: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)^(?:.*\]|[^:]*|.*:[0-9]*|.*:[^:]*\])$"));
         static FRONT: LazyLock<Regex> = LazyLock::new(|| regex("^%(?:2[Ff]|3[Ff]|23)"));
-        static QUERY: LazyLock<Regex> = LazyLock::new(|| regex(r"[?#]|%(?:25)?(?:3[Ff]|23)|\\(?:u00|x)(?:3[Ff]|23)"));
         let found = groups(&FORM, raw)?;
         let (scheme, host, rest) = (found[1], found[2], found[3]);
         let coded = scheme.contains(&b'%');
         if !PORT.is_match(host) || (rest.starts_with(b"%") && !(coded && FRONT.is_match(rest))) {
             return None;
         }
-        let path = &rest[..QUERY.find(rest).map_or(rest.len(), |query| query.start())];
+        let path = in_front_of_query(rest);
         let slash: &[u8] = match rest {
             [b'%', ..] => b"%2F",
             _ if coded => b"%2F",
