@@ -147,7 +147,7 @@ pub(crate) fn parse_binary(unescaped: &[u8]) -> Option<Endpoint<'static>> {
 ///
 /// Most address slots hold nothing else, and where their dots are cannot be predicted.
 #[inline]
-fn short_v4(text: &[u8]) -> Option<u32> {
+pub(super) fn short_v4(text: &[u8]) -> Option<u32> {
     let len = text.len();
     if !(8..=15).contains(&len) {
         return None;

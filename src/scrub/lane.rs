@@ -4,7 +4,7 @@
 //! A value that was seen before is not looked at again: that it equals the one in the memo says all that is known of it.
 
 use super::act::{Act, AddressAct};
-use super::action::{Action, Precision};
+use super::action::{Action, Form, Precision};
 use super::clean::Tally;
 use super::memo::{Kept, Spot};
 use super::policy::Policy;
@@ -13,11 +13,14 @@ use super::url;
 use super::watch::Watch;
 use crate::format::word::{Masks, digits, dotted, first};
 use crate::format::{Field, Format, Text, is_address, time};
+use std::sync::Arc;
 
 /// The acts of the values that the lane works on; the others have to stay as they are.
 pub(super) struct Lane {
     /// Whether the last number of an IPv4 address becomes 0, whoever's it is.
     last_octet: bool,
+    /// Where an address becomes a pseudonym, whoever's it is, what keeps it apart from those of other fields.
+    hashed: Option<Arc<str>>,
     /// Whether pseudonyms are made, under the key of the record's own time.
     keyed: bool,
     address: Act,
@@ -60,7 +63,12 @@ impl Lane {
         let act = |field| format.slots().iter().rev().find(|slot| slot.field == field && slot.name.is_empty()).map(|slot| Act::compile(slot, policy, format));
         let address = act(Field::ClientAddr)?;
         let last_octet = matches!(address, Act::Address(AddressAct::Truncate(24, _))) && policy.except().is_empty();
-        let mut lane = Self { last_octet, keyed: false, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
+        let hashed = match &address {
+            Act::Address(AddressAct::Hash(Form::Hex, domain)) if policy.except().is_empty() => Some(Arc::clone(domain)),
+            _ => None,
+        };
+        let mut lane =
+            Self { last_octet, hashed, keyed: false, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
         lane.keyed = [&lane.address, &lane.user, &lane.path, &lane.referrer, &lane.agent].into_iter().any(Act::is_keyed);
         Some(lane)
     }
@@ -96,12 +104,16 @@ impl Lane {
     #[inline]
     fn values(&self, copy: &mut Copy<'_>) -> Option<usize> {
         let line = copy.line;
-        let address = match dotted(line).filter(|_| self.last_octet) {
-            Some((last, end)) => {
+        let address = match (dotted(line), &self.hashed) {
+            (Some((last, end)), _) if self.last_octet => {
                 copy.cut(last, end)?;
                 end
             }
-            None => {
+            (Some((_, end)), Some(domain)) if copy.tools.hash_v4(domain, line.get(..end)?) => {
+                copy.write(Edit::Piece, 0, line.get(..end)?)?;
+                end
+            }
+            _ => {
                 let end = first([b' ', b'\n'], line).filter(|end| line.get(*end) == Some(&b' '))?;
                 is_address(line.get(..end)?).then_some(())?;
                 copy.apply(&self.address, 0, end, Text::Bare)?;

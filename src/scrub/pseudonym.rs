@@ -76,14 +76,12 @@ impl PeriodKey {
     /// `domain` separates fields: the same value under `user` and under `cookie:session` has two pseudonyms. An address is
     /// given as its 4 or 16 bytes, so that every way of writing it has one pseudonym.
     pub(crate) fn hex(&self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-        let tag = self.tag(domain, value);
-        let mut text = [0; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(tag) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
-        out.extend_from_slice(&text);
+        write_hex(&self.bits(domain, value), out);
+    }
+
+    /// The first 128 bits.
+    fn bits(&self, domain: &str, value: &[u8]) -> [u8; 16] {
+        self.tag(domain, value).first_chunk().copied().unwrap_or_default()
     }
 
     /// The first 120 bits of the pseudonym as an address in `fd00::/8` (RFC 4193), for tools that need an address.
@@ -112,6 +110,15 @@ impl fmt::Debug for PeriodKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeriodKey").finish_non_exhaustive()
     }
+}
+
+fn write_hex(bits: &[u8; 16], out: &mut Vec<u8>) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bits) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]

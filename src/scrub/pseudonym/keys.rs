@@ -2,9 +2,11 @@
 
 use super::super::address::write::{write_v4, write_v6};
 use super::super::memo::Memo;
-use super::{Period, PeriodKey};
+use super::{Period, PeriodKey, write_hex};
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -45,7 +47,7 @@ pub(crate) struct Keys {
 }
 
 /// Keys, methods and domains of which answers are known at once: one byte says which.
-const KINDS_MAX: usize = 256;
+const KINDS_MAX: usize = 255;
 
 /// The key by its name, the method, and the domain of a question.
 type Asked = ([u8; 16], u8, Box<str>);
@@ -56,6 +58,49 @@ struct Known {
     asked: Vec<Asked>,
     answers: Memo,
     question: Vec<u8>,
+    addresses: Addresses,
+}
+
+/// The addresses of most clients, and what became of them.
+#[derive(Default)]
+struct Addresses {
+    hasher: RandomState,
+    /// Memory is taken with the first address.
+    places: Box<[Place]>,
+}
+
+const PLACES: usize = 1 << 14;
+
+/// Three addresses in one cache line, the newest first: far memory is asked once.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Place {
+    addresses: [u32; 3],
+    /// Above 0: what was asked of each.
+    kinds: [u8; 3],
+    bits: [[u8; 16]; 3],
+}
+
+impl Addresses {
+    #[inline]
+    fn bits(&mut self, kind: u8, octets: [u8; 4], answer: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
+        if self.places.is_empty() {
+            self.places = vec![Place::default(); PLACES].into_boxed_slice();
+        }
+        let address = u32::from_ne_bytes(octets);
+        let place = self.hasher.hash_one(address) as usize % PLACES;
+        let Some(Place { addresses, kinds, bits }) = self.places.get_mut(place) else { return answer() };
+        let kept = addresses.iter().zip(&*kinds).zip(&*bits).find(|((kept, of), _)| **kept == address && **of == kind + 1);
+        if let Some((_, bits)) = kept {
+            return *bits;
+        }
+        let fresh = answer();
+        addresses.rotate_right(1);
+        kinds.rotate_right(1);
+        bits.rotate_right(1);
+        (addresses[0], kinds[0], bits[0]) = (address, kind + 1, fresh);
+        fresh
+    }
 }
 
 /// The key of a record, with what became of values under it and others.
@@ -90,7 +135,10 @@ impl Keys {
 impl Keyed<'_> {
     /// Appends [`PeriodKey::hex`].
     pub(crate) fn hex(&mut self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
-        self.once((0, domain), value, out, |key, out| key.hex(domain, value, out));
+        let Ok(octets) = <[u8; 4]>::try_from(value) else { return self.once((0, domain), value, out, |key, out| key.hex(domain, value, out)) };
+        let (kind, key) = (self.kind(0, domain), self.key);
+        let bits = self.known.addresses.bits(kind, octets, || key.bits(domain, value));
+        write_hex(&bits, out);
     }
 
     /// Appends [`PeriodKey::address`].
@@ -112,21 +160,28 @@ impl Keyed<'_> {
         });
     }
 
+    /// A byte for a key, a method and a domain.
+    #[inline]
+    fn kind(&mut self, method: u8, domain: &str) -> u8 {
+        let known = &mut *self.known;
+        let is_asked = |(key, by, of): &Asked| *key == self.key.name && *by == method && **of == *domain;
+        let kind = known.asked.iter().position(is_asked).unwrap_or_else(|| {
+            // Few periods are in a log at once; where they are many, all is asked again.
+            if known.asked.len() == KINDS_MAX {
+                *known = Known::default();
+            }
+            known.asked.push((self.key.name, method, domain.into()));
+            known.asked.len() - 1
+        });
+        kind as u8
+    }
+
     /// A pseudonym is a function of key, domain and value: where all three are those of an earlier question, so is the answer.
     fn once(&mut self, (method, domain): (u8, &str), value: &[u8], out: &mut Vec<u8>, answer: impl FnOnce(&PeriodKey, &mut Vec<u8>)) {
-        let Known { asked, answers, question } = &mut *self.known;
-        let is_asked = |(key, by, of): &Asked| *key == self.key.name && *by == method && **of == *domain;
-        let kind = asked.iter().position(is_asked).unwrap_or_else(|| {
-            // Few periods are in a log at once; where they are many, all is asked again.
-            if asked.len() == KINDS_MAX {
-                asked.clear();
-                *answers = Memo::default();
-            }
-            asked.push((self.key.name, method, domain.into()));
-            asked.len() - 1
-        });
+        let kind = self.kind(method, domain);
+        let Known { answers, question, .. } = &mut *self.known;
         question.clear();
-        question.push(kind as u8);
+        question.push(kind);
         question.extend_from_slice(value);
         let hash = answers.hash(0, question);
         if let Some(known) = answers.find(hash, question) {

@@ -101,6 +101,16 @@ impl Tools {
         }
     }
 
+    /// The pseudonym of a plain IPv4 address; not of one that is written otherwise, nor without its key.
+    #[inline]
+    pub(in crate::scrub) fn hash_v4(&mut self, domain: &str, text: &[u8]) -> bool {
+        let Self { keys, piece, .. } = self;
+        let Some((address, mut key)) = address::short_v4(text).zip(key(keys, self.time)) else { return false };
+        piece.clear();
+        key.hex(domain, &address.to_be_bytes(), piece);
+        true
+    }
+
     /// Appends the pseudonym of an address or host name in the layout of the input: brackets stay, zone and port go.
     pub(super) fn pseudonym(&mut self, act: &AddressAct, endpoint: &Endpoint<'_>, text: &[u8]) -> Edit {
         let Self { keys, piece, decoded, .. } = self;
