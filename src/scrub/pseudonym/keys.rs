@@ -229,7 +229,7 @@ mod tests {
             for day in 0..100_i64 {
                 let key = PeriodKey::from_bytes(&[day as u8; 32]);
                 for domain in ["user", "client_addr", ""] {
-                    for value in [&b"a"[..], b"b", b"ra", b""] {
+                    for value in [&b"a"[..], b"b", b"ra", b"", &[192, 0, 2, 1], &[192, 0, 2, 2]] {
                         let mut keyed = keys.of(Timestamp::from_second(day * 86_400).ok()).unwrap();
                         let (mut out, mut expected) = (b"x".to_vec(), b"x".to_vec());
                         keyed.hex(domain, value, &mut out);
