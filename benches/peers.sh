@@ -35,6 +35,7 @@ note() { echo "peers: $*" >&2; }
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("$2"); }
 need mawk mawk; need gawk gawk; need perl perl; need goaccess goaccess; need rsyslogd rsyslog; need ipv6loganon ipv6calc; need zstd zstd
+need igzip isal
 need python3 python3
 if [ -z "$offline" ] && [ ${#packages[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   note "installing ${packages[*]}"
@@ -56,6 +57,13 @@ corpus=$work/access.log slice=$work/slice.log
 python3 "$here/corpus.py" "${megabytes}M" >"$corpus"
 awk -v most="$((slow * 1000000))" '(size += length($0) + 1) > most { exit } { print }' "$corpus" >"$slice"
 head -n 1000 "$corpus" >"$work/head.log"
+gzip -6 -c "$corpus" >"$corpus.gz"
+if command -v zstd >/dev/null; then zstd -q -3 -c "$corpus" >"$corpus.zst"; fi
+for format in json w3c alb nginx-error; do python3 "$here/corpus.py" "$((megabytes * 3 / 10))M" --format $format >"$work/$format"; done
+# A pseudonym belongs to the day of its record, and a day that is long over has no key.
+sed "s#\[[0-9][0-9]/[A-Z][a-z][a-z]/[0-9]*:#[$(date -u +%d/%b/%Y):#" "$corpus" >"$work/today"
+"$logfade" keys init --state "$work/keys" >/dev/null 2>&1
+sed 's/^client_addr.*/client_addr = "hash"/' "$here/../samples/policies/default.toml" >"$work/hash.toml"
 slice_lines=$(wc -l <"$slice")
 
 # --- one function per row; each reads standard input and writes standard output ----------------------------------------------
@@ -98,6 +106,20 @@ CONF
 logfade_zstd() { "$logfade" pipe -q --threads 1 --policy default --compress zstd:3; }
 zstd_raw() { zstd -q -3 --single-thread -c; }
 logfade_two() { "$logfade" pipe -q --threads 2 --policy default; }
+logfade_combined() { "$logfade" pipe -q --threads 1 --policy default --format combined; }
+logfade_today() { "$logfade" pipe -q --threads 1 --policy default --format combined; }
+logfade_hash() { "$logfade" pipe -q --threads 1 --state "$work/keys" --policy "$work/hash.toml" --format combined; }
+# Standard input is named and not read: the archive of the same log is.
+batch() { rm -rf "$work/out" "$work/state" && "$logfade" batch -q --state "$work/state" --out "$work/out" --policy default --format combined "$1" >&2; }
+batch_gz_zstd() { batch "$corpus.gz"; }
+batch_zst_zstd() { batch "$corpus.zst"; }
+gzip_zstd() { gzip -dc "$corpus.gz" | zstd -q -3 -c; }
+igzip_zstd() { igzip -dc "$corpus.gz" | zstd -q -3 -c; }
+zstd_zstd() { zstd -q -dc "$corpus.zst" | zstd -q -3 -c; }
+format_json() { "$logfade" pipe -q --threads 1 --policy default; }
+format_w3c() { "$logfade" pipe -q --threads 1 --policy default; }
+format_alb() { "$logfade" pipe -q --threads 1 --policy default; }
+format_nginx-error() { "$logfade" pipe -q --threads 1 --policy default; }
 logfade_zstd_two() { "$logfade" pipe -q --threads 2 --policy default --compress zstd:3; }
 
 # A row is shown if its tool is there, and if it keeps every line of a sample and changes most of them.
@@ -105,7 +127,7 @@ rows=()
 row() { # function, tool, whole|slice
   if ! command -v "$2" >/dev/null; then note "left out: $1 (no $2)"; return; fi
   case $1 in
-    *zstd* | goaccess_report) ;;
+    *zstd* | goaccess_report | format_*) ;;
     *)
       input=$work/head.log
       "$1" <"$input" >"$work/sample" 2>"$work/error" || { note "left out: $1 fails: $(head -n 1 "$work/error")"; return; }
@@ -130,6 +152,15 @@ row logfade_zstd "$logfade" whole
 row zstd_raw zstd whole
 row logfade_two "$logfade" whole
 row logfade_zstd_two "$logfade" whole
+row logfade_combined "$logfade" whole
+row logfade_today "$logfade" today
+row logfade_hash "$logfade" today
+row batch_gz_zstd "$logfade" whole
+row batch_zst_zstd "$logfade" whole
+row gzip_zstd gzip whole
+row igzip_zstd igzip whole
+row zstd_zstd zstd whole
+for format in json w3c alb nginx-error; do row format_$format "$logfade" $format; done
 
 # --- the runs: every row once, then every row again --------------------------------------------------------------------------
 for run in $(seq "$runs"); do
@@ -137,7 +168,7 @@ for run in $(seq "$runs"); do
   for entry in "${rows[@]}"; do
     read -r name size <<<"$entry"
     input=$corpus
-    [ "$size" = whole ] || input=$slice
+    case $size in whole) ;; slice) input=$slice ;; *) input=$work/$size ;; esac
     { time "$name" <"$input" >/dev/null 2>/dev/null; } 2>"$work/time"
     [ "$name" != rsyslog_mmanon ] || mv "$work/daemon" "$work/time"
     echo "$name $(stat -c %s "$input") $(tail -n 1 "$work/time")" >>"$work/times"
@@ -161,6 +192,7 @@ awk -v megabytes="$megabytes" -v slow="$slow" -v runs="$runs" -v cores="$(nproc)
     printf "Combined log, %s MB (slices of %s MB for anonip, rsyslog and goaccess), %s cores, %s.\n\n", megabytes, slow, cores, (runs > 1 ? "medians of " runs " interleaved runs" : "one run")
     print "| tool | MB per CPU second | CPU time against sed |\n|---|--:|--:|"
     line("logfade_pipe", "`logfade pipe --threads 1`, the whole line under the policy `default`")
+    line("logfade_combined", "the same with `--format combined`")
     line("mawk_column", "`mawk`, last octet of column one")
     line("gawk_column", "`gawk`, last octet of column one")
     line("perl_column", "`perl -pe`, last octet of column one")
@@ -173,6 +205,14 @@ awk -v megabytes="$megabytes" -v slow="$slow" -v runs="$runs" -v cores="$(nproc)
     print "\n| compressed with zstd, level 3 | MB per CPU second | CPU time against zstd |\n|---|--:|--:|"
     if ("zstd_raw" in n) printf "| `zstd -3 --single-thread` on the raw log | %.0f | 1.00 |\n", 1 / of("cpu", "zstd_raw")
     if ("zstd_raw" in n) printf "| `logfade pipe --threads 1 --compress zstd:3` | %.0f | %.2f |\n", 1 / of("cpu", "logfade_zstd"), of("cpu", "logfade_zstd") / of("cpu", "zstd_raw")
+    print "\n| `batch` on all cores, `.zst` of level 3 out | wall time |\n|---|--:|"
+    split("batch_gz_zstd gzip_zstd batch_gz_zstd igzip_zstd batch_zst_zstd zstd_zstd", pairs, " ")
+    split("`.gz` against `gzip -dc \\| zstd -3`,`.gz` against `igzip -dc \\| zstd -3`,`.zst` against `zstd -dc \\| zstd -3`", words, ",")
+    for (i = 1; i <= 3; i++) if (pairs[2 * i] in n) printf "| %s | %.2f |\n", words[i], of("wall", pairs[2 * i - 1]) / of("wall", pairs[2 * i])
+    print "\n| against `pipe --format combined`, by CPU time a byte | |\n|---|--:|"
+    printf "| `client_addr = \"hash\"`, on a log of today | %.2f |\n", of("cpu", "logfade_hash") / of("cpu", "logfade_today")
+    split("json w3c alb nginx-error", formats, " ")
+    for (i = 1; i <= 4; i++) printf "| `%s` | %.2f |\n", formats[i], of("cpu", "format_" formats[i]) / of("cpu", "logfade_combined")
     print "\n| two threads against one | wall time |\n|---|--:|"
     printf "| `logfade pipe` | %.2f |\n", of("wall", "logfade_two") / of("wall", "logfade_pipe")
     printf "| `logfade pipe --compress zstd:3` | %.2f |\n", of("wall", "logfade_zstd_two") / of("wall", "logfade_zstd")

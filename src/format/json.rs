@@ -3,13 +3,14 @@
 //! Source: RFC 8259. Stricter in one point: a key that the map knows may stand only once in its object, because readers
 //! disagree about which of two counts. Looser in one: strings are bytes, not UTF-8.
 
-#![expect(clippy::indexing_slicing, reason = "tables of 256 entries are indexed by a byte, constants are built by the compiler")]
-
 use super::Field;
 use super::layout::register;
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
 use super::variables;
+use super::word::stop;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
 
 /// Objects nested deeper than this are refused.
 const DEEPEST: usize = 32;
@@ -26,8 +27,9 @@ pub(crate) struct Tree {
 struct Node {
     slot: u16,
     composite: Option<Field>,
-    /// Sorted by length, then bytes.
     children: Vec<(Box<[u8]>, u16)>,
+    /// Where each key is among the children.
+    places: HashMap<Box<[u8]>, usize, FixedState>,
     /// Children by the start of their key; an empty start takes every key.
     wild: Vec<(Box<[u8]>, u16)>,
     /// Keys are compared without case: headers.
@@ -93,7 +95,7 @@ impl Tree {
             tree.required.push(mask);
         }
         for node in &mut tree.nodes {
-            node.children.sort_by(|a, b| (a.0.len(), &a.0).cmp(&(b.0.len(), &b.0)));
+            node.places = node.children.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
             node.wild.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
         }
         tree
@@ -204,7 +206,7 @@ impl Node {
         if self.fold {
             return self.children.iter().enumerate().find(|(_, (known, _))| known.eq_ignore_ascii_case(key)).map(|(at, (_, child))| (at, *child));
         }
-        let found = self.children.binary_search_by(|(known, _)| (known.len(), &**known).cmp(&(key.len(), key))).ok()?;
+        let found = *self.places.get(key)?;
         self.children.get(found).map(|(_, child)| (found, *child))
     }
 
@@ -227,19 +229,6 @@ struct Scan<'a> {
     /// A key without its escapes, where it has some.
     key: Vec<u8>,
 }
-
-/// Ends a run of plain bytes in a string.
-const STOPS: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
 
 impl Scan<'_> {
     #[inline]
@@ -390,7 +379,7 @@ impl Scan<'_> {
         let mut escaped = false;
         loop {
             let rest = self.line.get(self.at..).unwrap_or_default();
-            let stop = rest.iter().position(|byte| STOPS[*byte as usize]).ok_or(Mismatch::Json)?;
+            let stop = stop(rest).ok_or(Mismatch::Json)?;
             self.at += stop;
             match rest.get(stop) {
                 Some(b'"') => {

@@ -3,6 +3,7 @@
 use super::layout::{Kind, register};
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
+use super::word::first;
 use super::{Field, variables};
 use std::ops::Range;
 
@@ -222,7 +223,7 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
             let close = rest.get(1..).and_then(|rest| memchr::memchr(b'"', rest)).ok_or(Mismatch::Columns)?;
             (at + 1, at + 1 + close, Text::Quoted)
         } else {
-            let width = rest.iter().position(|byte| blank(*byte)).unwrap_or(rest.len());
+            let width = first([if tab { b'\t' } else { b' ' }], rest).unwrap_or(rest.len());
             if width == 0 && !tab {
                 return Err(Mismatch::Columns);
             }

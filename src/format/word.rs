@@ -2,10 +2,11 @@
 
 #![expect(clippy::indexing_slicing, reason = "constants are built by the compiler")]
 
-use wide::u8x64;
+use wide::{u8x16, u8x64};
 
 /// Bytes that are looked at together.
 const WIDE: usize = 64;
+const NARROW: usize = 16;
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -64,16 +65,37 @@ pub(crate) fn digits(rest: &[u8]) -> usize {
 /// Where the first of these bytes stands.
 #[inline(always)]
 pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize> {
+    let wide = |front: u8x64| bytes.iter().fold(u8x64::ZERO, |marks, byte| marks | front.simd_eq(u8x64::splat(*byte)));
+    let narrow = |front: u8x16| bytes.iter().fold(u8x16::ZERO, |marks, byte| marks | front.simd_eq(u8x16::splat(*byte)));
+    search(rest, wide, narrow, |byte| bytes.contains(&byte))
+}
+
+/// Where the first byte stands that ends a run of plain bytes in a JSON string: a quote, a backslash, or one below a blank.
+#[inline(always)]
+pub(crate) fn stop(rest: &[u8]) -> Option<usize> {
+    let wide = |front: u8x64| front.simd_lt(u8x64::splat(b' ')) | front.simd_eq(u8x64::splat(b'"')) | front.simd_eq(u8x64::splat(b'\\'));
+    let narrow = |front: u8x16| front.simd_lt(u8x16::splat(b' ')) | front.simd_eq(u8x16::splat(b'"')) | front.simd_eq(u8x16::splat(b'\\'));
+    search(rest, wide, narrow, |byte| byte < b' ' || byte == b'"' || byte == b'\\')
+}
+
+#[inline(always)]
+fn search(rest: &[u8], wide: impl Fn(u8x64) -> u8x64, narrow: impl Fn(u8x16) -> u8x16, one: impl Fn(u8) -> bool) -> Option<usize> {
     let mut at = 0;
-    while let Some(front) = rest.get(at..)?.first_chunk::<WIDE>() {
-        let front = u8x64::new(*front);
-        let marks = bytes.iter().fold(u8x64::ZERO, |marks, byte| marks | front.simd_eq(u8x64::splat(*byte))).to_bitmask();
+    while let Some(front) = rest.get(at..)?.first_chunk() {
+        let marks = wide(u8x64::new(*front)).to_bitmask();
         if marks != 0 {
             return Some(at + marks.trailing_zeros() as usize);
         }
         at += WIDE;
     }
-    rest.get(at..)?.iter().position(|byte| bytes.contains(byte)).map(|place| at + place)
+    while let Some(front) = rest.get(at..)?.first_chunk() {
+        let marks = narrow(u8x16::new(*front)).to_bitmask();
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
+        }
+        at += NARROW;
+    }
+    rest.get(at..)?.iter().position(|byte| one(*byte)).map(|place| at + place)
 }
 
 /// Whether both begin with the same `len` bytes.
@@ -164,6 +186,15 @@ mod tests {
             prop_assert_eq!(first([b'?'], text), text.iter().position(|byte| *byte == b'?'));
             prop_assert_eq!(first([b'?', b'"'], text), text.iter().position(|byte| matches!(byte, b'?' | b'"')));
             prop_assert_eq!(first([b'!'], text), None);
+        }
+
+        #[test]
+        fn the_first_stop_is_found(text in "[a-z\u{20}\u{7f}-\u{ff}]{0,100}", stop_byte: u8, more in "[a-z]{0,100}") {
+            let mut bytes = text.clone().into_bytes();
+            bytes.push(stop_byte);
+            bytes.extend_from_slice(more.as_bytes());
+            let is_stop = stop_byte < b' ' || stop_byte == b'"' || stop_byte == b'\\';
+            prop_assert_eq!(stop(&bytes), is_stop.then_some(text.len()));
         }
 
         #[test]
