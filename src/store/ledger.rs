@@ -381,6 +381,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_not_read_again() {
+        let (_dir, mut ledger) = filled(3);
+        let mut entries = ledger.entries().unwrap();
+        assert_eq!(entries.by_ref().count(), 3);
+        let known = entries.reached();
+        let behind = |ledger: &Ledger| ledger.entries_behind(known).unwrap().map(|line| line.unwrap().seq).collect::<Vec<_>>();
+        assert!(behind(&ledger).is_empty());
+        ledger.append(Timestamp::UNIX_EPOCH, &opened("more")).unwrap();
+        assert_eq!(behind(&ledger), [4]);
+    }
+
+    #[test]
     fn every_changed_byte_is_found() {
         let (dir, ledger) = filled(4);
         let path = dir.path().join("state").join(LEDGER);

@@ -264,6 +264,11 @@ fn a_log_that_is_being_finished_holds_up_no_other() {
     rotate(&log);
     let mut file = open(&log);
     site.until("its segment is finished, and it is held against it", |site| site.told("segment") == 1);
+    // What compresses it meanwhile is no other log.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(big.as_bytes()).unwrap();
+    fs::write(site.dir.at("aside"), gzip.finish().unwrap()).unwrap();
+    fs::rename(site.dir.at("aside"), site.dir.at("log/access.log.1.gz")).unwrap();
     let (mut id, mut beside) = (300_000, 0);
     while site.told("finished") == 0 {
         file.write_all(line(id).as_bytes()).unwrap();
@@ -282,6 +287,39 @@ fn a_log_that_is_being_finished_holds_up_no_other() {
     println!("{beside} lines were read meanwhile");
     assert!(beside > 0, "{}", site.said());
     site.expect_each_once("clean", id);
+}
+
+/// Whatever comes while a log is being finished, it is finished in the end, and once.
+#[test]
+fn a_log_that_is_being_finished_outlives_signals() {
+    for signal in ["HUP", "TERM", "KILL"] {
+        let mut site = Site::new("");
+        site.start();
+        let log = site.log();
+        open(&log).write_all((0..60_000).map(line).collect::<String>().as_bytes()).unwrap();
+        site.until_lines("clean", 60_000);
+        rotate(&log);
+        site.until("its segment is finished", |site| site.told("segment") == 1);
+        // A late line.
+        open(&site.dir.at("log/access.log.1")).write_all(line(60_000).as_bytes()).unwrap();
+        match signal {
+            "HUP" => {
+                site.signal(signal);
+                site.until("it is read again", |site| site.told("reloaded") == 1);
+            }
+            "TERM" => site.end(),
+            _ => site.kill(),
+        }
+        if site.child.is_none() {
+            site.start();
+        }
+        site.until("all of it is finished", |site| fs::read_to_string(site.dir.at("state/ledger.jsonl")).is_ok_and(|ledger| ledger.contains("\"read\":60001,")));
+        site.end();
+        site.expect_each_once("clean", 60_001);
+        let ledger = String::from_utf8(site.dir.read("state/ledger.jsonl")).unwrap();
+        let entries = ledger.lines().filter(|line| line.contains("\"kind\":\"scrubbed\""));
+        assert!(entries.clone().filter(|line| line.contains("\"read\":60001,")).count() == 1 && entries.count() <= 2, "{signal}: {ledger}");
+    }
 }
 
 /// Killed behind the entry in the ledger and before the checkpoint knows of it.

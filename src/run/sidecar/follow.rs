@@ -11,7 +11,7 @@ use super::settle::Work;
 use super::shared::{Shared, Trouble};
 use super::sink::Remote;
 use crate::retain::RawGlob;
-use crate::store::checkpoint::{Checkpoint, LogState};
+use crate::store::checkpoint::{Checkpoint, StretchState};
 use crate::store::source::Stop;
 use crate::store::trail::{Mark, Sight, Trail, listing};
 use crate::store::watch::DirectoryWatch;
@@ -324,8 +324,8 @@ impl Follower {
     }
 
     fn commit_now(&self) -> Result<(), Halt> {
-        let logs: Vec<LogState> = self.logs.iter().map(|log| log.state.clone()).collect();
-        Checkpoint { salt: self.salt.clone(), next: self.next, logs, stretches: Vec::new() }.commit(&self.shared.state, &self.plan.class.name)?;
+        let logs = self.logs.iter().map(|log| &log.state).collect();
+        Checkpoint { salt: self.salt.clone(), next: self.next, logs, stretches: Vec::<StretchState>::new() }.commit(&self.shared.state, &self.plan.class.name)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::sink::Remote;
 use super::stretch::{Stretch, fresh};
 use crate::retain::Listen;
 use crate::scrub::{Reject, Tally};
-use crate::store::checkpoint::{Checkpoint, StretchState};
+use crate::store::checkpoint::{Checkpoint, LogState, StretchState};
 use crate::store::segment::{Seals, discard};
 use crate::store::source::Stop;
 use crate::store::{Cause, Halt, StoreError};
@@ -274,8 +274,8 @@ impl Listening {
     /// No checkpoint speaks of anything that is not written and synced: no form is ahead of the raw segment that it reads.
     fn commit_with(&mut self, more: Option<&StretchState>) -> Result<(), Halt> {
         self.stretches.iter_mut().filter(|stretch| !stretch.over).try_for_each(Stretch::sync)?;
-        let stretches = self.stretches.iter().map(|stretch| &stretch.state).chain(more).cloned().collect();
-        let checkpoint = Checkpoint { salt: self.salt.clone(), next: self.next, logs: Vec::new(), stretches };
+        let stretches = self.stretches.iter().map(|stretch| &stretch.state).chain(more).collect();
+        let checkpoint = Checkpoint { salt: self.salt.clone(), next: self.next, logs: Vec::<LogState>::new(), stretches };
         checkpoint.commit(&self.shared.state, &self.plan.class.name)?;
         (self.dirty, self.committed) = (false, Instant::now());
         Ok(())
