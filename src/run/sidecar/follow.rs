@@ -58,8 +58,10 @@ struct Follower {
     relist: bool,
     /// Rotated logs wait until others are read.
     crowded: bool,
-    /// Rotated logs wait until expiry has had its turn.
+    /// Logs wait until expiry has had its turn.
     waiting: bool,
+    /// What was there at the start was taken up.
+    listed: bool,
 }
 
 /// Runs a class until it is told to stop; a failure sends it back to its last commit.
@@ -106,6 +108,7 @@ impl Follower {
             relist: false,
             crowded: false,
             waiting: false,
+            listed: false,
         };
         follower.commit_now()?;
         follower.shared.gauges.class(&class, |reading| reading.stuck = false);

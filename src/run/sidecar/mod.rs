@@ -1,7 +1,7 @@
 //! `run`: the sidecar. It follows and listens, writes the forms of every class, and expires on its own clock.
 //!
-//! One thread per class (files or listeners in, [`sink`] out) and one that finishes what it has written, one for expiry. What a thread knows is in its checkpoint; what others
-//! may know of it is in [`gauge::Gauges`].
+//! One thread per class (files or listeners in, [`sink`] out) and one that finishes what it has written, one for expiry. What a thread
+//! knows is in its checkpoint; what others may know of it is in [`gauge::Gauges`].
 
 mod ears;
 pub mod event;

@@ -23,6 +23,7 @@ impl Follower {
     pub(super) fn admit_all(&mut self, fresh: &[(PathBuf, Sight)], wall: Timestamp) -> Result<(), Halt> {
         self.waiting = false;
         if fresh.is_empty() {
+            self.listed = true;
             return Ok(());
         }
         let admission = Arc::clone(&self.shared.admission);
@@ -40,13 +41,14 @@ impl Follower {
             }
         }
         for (path, sight) in fresh {
-            // A log that a server writes to is nothing that expiry would make forms of.
-            if turn.is_some() || !is_rotated(path) {
+            // A log that is new, or that a server writes to, is nothing that expiry would make forms of.
+            if turn.is_some() || !is_rotated(path) && (self.listed || self.is_written(path)?) {
                 self.admit(path, *sight, wall)?;
             } else {
                 self.waiting = true;
             }
         }
+        self.listed |= turn.is_some();
         // Whatever was begun is committed before expiry has its turn.
         self.commit()
     }
@@ -102,6 +104,11 @@ impl Follower {
             Err(error) => return Err(error.into()),
         }
         self.begin(trail, wall)
+    }
+
+    /// Whether somebody writes a file just now.
+    fn is_written(&self, path: &Path) -> Result<bool, StoreError> {
+        self.shared.store.trail(path)?.map_or(Ok(false), |trail| trail.is_quiet().map(|quiet| quiet == Some(false)))
     }
 
     /// Rotated logs that are open.
