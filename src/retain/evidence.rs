@@ -6,6 +6,7 @@ use super::ledger::{Planned, chain::Line};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why an output goes when its raw file grew: one of all lines, old and new, is proven.
 pub const OUTGROWN: &str = "its raw file grew, and another output has all of its lines";
@@ -27,7 +28,7 @@ pub struct Evidence {
     /// Digests of outputs that went because their raw file grew.
     outgrown: HashSet<Keyed>,
     /// Digests of what was deleted, with the deletion.
-    deleted: HashMap<Keyed, Deletion>,
+    deleted: HashMap<Keyed, Arc<Deletion>>,
     /// Deletions that were begun and not ended.
     open: Vec<Deletion>,
     holds: BTreeMap<String, Hold>,
@@ -77,7 +78,8 @@ impl Evidence {
                 if deletion.reason.as_deref() == Some(OUTGROWN) {
                     self.outgrown.insert(deletion.digest);
                 }
-                self.deleted.extend([Some(deletion.digest), deletion.content].into_iter().flatten().map(|digest| (digest, deletion.clone())));
+                let known = Arc::new(deletion.clone());
+                self.deleted.extend([Some(deletion.digest), deletion.content].into_iter().flatten().map(|digest| (digest, Arc::clone(&known))));
             }
             Entry::Hold(hold) => drop(self.holds.insert(hold.name.clone(), hold.clone())),
             Entry::Release(release) => drop(self.holds.remove(&release.name)),
@@ -186,7 +188,7 @@ impl Evidence {
 
     /// The deletion of a file with these bytes.
     pub fn deletion(&self, digest: Keyed) -> Option<&Deletion> {
-        self.deleted.get(&digest)
+        self.deleted.get(&digest).map(Arc::as_ref)
     }
 
     /// Deletions that were begun and not ended.

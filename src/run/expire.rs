@@ -171,7 +171,8 @@ fn planned(config: &Config, items: &[Item], known: &Evidence, now: Timestamp) ->
 /// Carries the plan out. The error is one of setting up: the lock, the ledger.
 pub fn expire(job: ExpireJob<'_>) -> Result<ExpireReport, StoreError> {
     let store = Store::open(job.state)?;
-    expire_in(job, &store, Awaits::Nobody)
+    let mut chronicle = Chronicle::open(job.state, (job.clock)().wall)?;
+    expire_in(job, (&store, &mut chronicle), Awaits::Nobody)
 }
 
 /// Who has to have seen the plan of a new configuration.
@@ -183,16 +184,15 @@ pub enum Awaits {
     Person,
 }
 
-/// The same for whoever has the lock already.
-pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<ExpireReport, StoreError> {
+/// The same for whoever has the lock and the ledger already.
+pub fn expire_in(job: ExpireJob<'_>, (store, chronicle): (&Store, &mut Chronicle), awaits: Awaits) -> Result<ExpireReport, StoreError> {
     let reading = (job.clock)();
-    let mut chronicle = Chronicle::open(job.state, reading.wall)?;
     let before = Reading::kept(job.state)?;
     let astray = reading.against(before.as_ref(), chronicle.known().latest()).filter(|astray| !job.yes || *astray == Astray::Behind);
     let mut failures = Vec::new();
     if astray.is_none() {
-        failures.extend(seals::recover(store, &mut chronicle).err());
-        failures.extend(recover((job.config, &BTreeSet::new()), job.now, (store, &mut chronicle)));
+        failures.extend(seals::recover(store, chronicle).err());
+        failures.extend(recover((job.config, &BTreeSet::new()), job.now, (store, chronicle)));
     }
     let mut surveys = Surveys::open(job.state);
     let mut items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut failures)?;
@@ -201,7 +201,7 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
     let mut report = ExpireReport { fates: waiting(&plan), plan, standstill: None, over_limit: 0, failures, seals: Vec::new() };
     if let Some(astray) = astray {
         report.standstill = Some(Standstill::Clock(astray));
-        open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
+        open_incident(chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
         return Ok(report);
     }
     reading.keep(job.state)?;
@@ -221,7 +221,7 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
         for directory in job.config.classes.iter().flat_map(Class::all_forms).filter_map(Form::directory) {
             report.failures.extend(make_directories(directory).err());
         }
-        if reopen::reopen(&job, (store, &mut chronicle), (&report.plan, &items), &mut report.failures)? {
+        if reopen::reopen(&job, (store, chronicle), (&report.plan, &items), &mut report.failures)? {
             items = catalog((job.config, job.state), (store, chronicle.known()), (&mut surveys, reading.wall), &mut report.failures)?;
             surveys.keep(job.state)?;
             report.plan = planned(job.config, &items, chronicle.known(), job.now);
@@ -229,19 +229,19 @@ pub fn expire_in(job: ExpireJob<'_>, store: &Store, awaits: Awaits) -> Result<Ex
         }
         let nets = HeldNets::open(job.state)?;
         let (config, now) = (job.config, job.now);
-        deeds::carry_out(job, (store, &mut chronicle), (&items, &nets, &reading, &strict()?), &mut report);
+        deeds::carry_out(job, (store, chronicle), (&items, &nets, &reading, &strict()?), &mut report);
         if let Some(Standstill::Clock(astray)) = report.standstill {
-            open_incident(&mut chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
+            open_incident(chronicle, Fault::Clock, (None, None), Some(astray.describe()))?;
         } else {
             chronicle.refresh()?;
             match seals::over(config, (store, chronicle.known()), &items, now) {
                 Ok(over) => report.seals = over,
                 Err(error) => report.failures.push(error),
             }
-            seals::end(store, &mut chronicle, &mut report);
+            seals::end(store, chronicle, &mut report);
         }
     }
-    incidents(&mut chronicle, &items, &mut report)?;
+    incidents(chronicle, &items, &mut report)?;
     Ok(report)
 }
 

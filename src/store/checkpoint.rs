@@ -16,18 +16,18 @@ fn name(class: &str) -> String {
     format!("run-{class}.json")
 }
 
-/// Everything that one class knows.
+/// Everything that one class knows: its own once it is read, borrowed where it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
+pub struct Checkpoint<L = LogState, S = StretchState> {
     /// Stands in the names of this state directory's segments.
     pub salt: String,
     /// The number of the next log.
     pub next: u64,
     /// Raw logs that are followed, and those that were and may come back under another name.
-    pub logs: Vec<LogState>,
+    pub logs: Vec<L>,
     /// What was heard and is not finished, in the order in which it came.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stretches: Vec<StretchState>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub stretches: Vec<S>,
 }
 
 /// What was heard on end: one raw segment, and the forms that follow it.
@@ -135,6 +135,13 @@ pub struct Begun {
     pub heard: BTreeMap<String, Timestamp>,
 }
 
+impl<L: Serialize, S: Serialize> Checkpoint<L, S> {
+    /// Makes it last: whole or not at all.
+    pub fn commit(&self, state: &Path, class: &str) -> Result<(), StoreError> {
+        replace(state, &name(class), &serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
 impl Checkpoint {
     /// That of a class; a fresh one where there is none.
     pub fn open(state: &Path, class: &str) -> Result<Self, StoreError> {
@@ -152,11 +159,6 @@ impl Checkpoint {
             let cause = Cause::Refused { why: "this checkpoint is damaged", remedy: "restore it from a backup; moved away, every raw log is read again from its beginning" };
             StoreError { verb: "read", path, cause }
         })
-    }
-
-    /// Makes it last: whole or not at all.
-    pub fn commit(&self, state: &Path, class: &str) -> Result<(), StoreError> {
-        replace(state, &name(class), &serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// Adds what the sidecar has begun in a class and not finished.

@@ -74,12 +74,17 @@ impl Reader {
 
     /// The entries in order, each held against the chain; ends behind the first that does not hold.
     pub fn entries(&self) -> Result<Entries, StoreError> {
+        self.entries_behind((0, Chain::default()))
+    }
+
+    /// The entries behind a place up to which they are known.
+    fn entries_behind(&self, (at, chain): (u64, Chain)) -> Result<Entries, StoreError> {
         let (len, _) = self.snapshot()?;
         let bytes = match &self.file {
             Some(file) => Some(file.try_clone().map_err(StoreError::io("read", &self.path))?),
             None => None,
         };
-        Ok(Entries { lines: BufReader::new(Window { file: bytes, at: 0, len }), chain: Chain::default(), path: self.path.clone(), ended: false })
+        Ok(Entries { lines: BufReader::new(Window { file: bytes, at, len: len.max(at) }), at, chain, path: self.path.clone(), ended: false })
     }
 
     /// Follows the whole chain, up to the noted head, and looks for a digest noted elsewhere.
@@ -150,6 +155,8 @@ fn noted(path: &Path) -> Result<Option<Chain>, StoreError> {
 /// Entries in order.
 pub struct Entries {
     lines: BufReader<Window>,
+    /// Where the next begins.
+    at: u64,
     chain: Chain,
     path: PathBuf,
     ended: bool,
@@ -159,6 +166,11 @@ impl Entries {
     /// The chain as far as it was followed.
     pub const fn chain(&self) -> Chain {
         self.chain
+    }
+
+    /// Up to where they are known.
+    pub(super) const fn reached(&self) -> (u64, Chain) {
+        (self.at, self.chain)
     }
 }
 
@@ -181,6 +193,7 @@ impl Iterator for Entries {
         }
         let linked = self.chain.link(&bytes);
         self.ended = linked.is_err();
+        self.at += bytes.len() as u64 + 1;
         Some(linked.map_err(|broken| StoreError { verb: "read", path: self.path.clone(), cause: Cause::Broken(broken) }))
     }
 }
@@ -257,6 +270,11 @@ impl Ledger {
     /// The entries in order, each held against the chain.
     pub fn entries(&self) -> Result<Entries, StoreError> {
         self.reader.entries()
+    }
+
+    /// The entries behind a place up to which they are known.
+    pub(super) fn entries_behind(&self, known: (u64, Chain)) -> Result<Entries, StoreError> {
+        self.reader.entries_behind(known)
     }
 
     /// Follows the whole chain: see [`Reader::verify`].
@@ -360,6 +378,18 @@ mod tests {
         assert_eq!(ledger.verify(Some(head.head)).unwrap(), Verdict { chain: head, broken: None });
         let mode = |name: &str| dir.path().join("state").join(name).metadata().unwrap().mode() & 0o777;
         assert_eq!((mode(""), mode(LEDGER), mode(HEAD)), (0o700, 0o600, 0o600));
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again() {
+        let (_dir, mut ledger) = filled(3);
+        let mut entries = ledger.entries().unwrap();
+        assert_eq!(entries.by_ref().count(), 3);
+        let known = entries.reached();
+        let behind = |ledger: &Ledger| ledger.entries_behind(known).unwrap().map(|line| line.unwrap().seq).collect::<Vec<_>>();
+        assert!(behind(&ledger).is_empty());
+        ledger.append(Timestamp::UNIX_EPOCH, &opened("more")).unwrap();
+        assert_eq!(behind(&ledger), [4]);
     }
 
     #[test]

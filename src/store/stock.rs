@@ -9,7 +9,7 @@ use super::shelf::{self, Claim, Cut, Folder, Held, Journal, Order, Shelf, Sound}
 use super::trail::Trail;
 use super::{Cause, StoreError};
 use crate::retain::evidence::Evidence;
-use crate::retain::ledger::chain::Line;
+use crate::retain::ledger::chain::{Chain, Line};
 use crate::retain::ledger::{Deletion, Digest, Entry, Hold, Identity, Keyed, Quiescence};
 use crate::scrub::{Selection, Settings, Tally};
 use crate::store::source::Source;
@@ -95,8 +95,8 @@ pub struct Chronicle {
     ledger: Ledger,
     known: Evidence,
     wall: Timestamp,
-    /// How many of them are folded.
-    entries: u64,
+    /// Up to where it is folded.
+    read: (u64, Chain),
 }
 
 /// A form to make.
@@ -165,7 +165,7 @@ pub struct Cutting<'a> {
 impl Chronicle {
     /// Opens the ledger of a state directory and folds it; `wall` is the time that entries carry. Refuses a broken one.
     pub fn open(state: &Path, wall: Timestamp) -> Result<Self, StoreError> {
-        let mut opened = Self { ledger: Ledger::open(state)?, known: Evidence::default(), wall, entries: 0 };
+        let mut opened = Self { ledger: Ledger::open(state)?, known: Evidence::default(), wall, read: (0, Chain::default()) };
         opened.refresh()?;
         Ok(opened)
     }
@@ -184,27 +184,22 @@ impl Chronicle {
         self.wall = wall;
     }
 
-    /// Takes in what others have written since.
+    /// Takes in what was written since.
     pub fn refresh(&mut self) -> Result<(), StoreError> {
-        let entries = self.ledger.head()?.entries;
-        if entries != self.entries {
-            let mut known = Evidence::default();
-            for line in self.ledger.entries()? {
-                known.take(&line?);
-            }
-            (self.known, self.entries) = (known, entries);
+        if self.ledger.head()?.entries < self.read.1.entries {
+            (self.known, self.read) = (Evidence::default(), (0, Chain::default()));
+        }
+        let mut entries = self.ledger.entries_behind(self.read)?;
+        while let Some(line) = entries.next() {
+            self.known.take(&line?);
+            self.read = entries.reached();
         }
         Ok(())
     }
 
     /// Writes an entry.
     pub fn note(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let line = self.ledger.append(self.wall, entry)?;
-        if line.seq == self.entries + 1 {
-            self.known.take(&line);
-            self.entries = line.seq;
-            return Ok(());
-        }
+        self.ledger.append(self.wall, entry)?;
         self.refresh()
     }
 

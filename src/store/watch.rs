@@ -55,11 +55,11 @@ impl DirectoryWatch {
         }
     }
 
-    /// Waits for `most` at most, or until `wake` can be read.
-    pub fn wait(&mut self, most: Duration, wake: Option<&OwnedFd>) -> Woken {
+    /// Waits for `most` at most.
+    pub fn wait(&mut self, most: Duration) -> Woken {
         let most = if self.blind { most.min(POLL) } else { most };
         let timeout = Timespec { tv_sec: most.as_secs().try_into().unwrap_or(1), tv_nsec: most.subsec_nanos().into() };
-        let mut fds: Vec<PollFd<'_>> = self.inotify.iter().chain(wake).map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> = self.inotify.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         // An interrupted wait is a wait that ended.
         let _woken = poll(&mut fds, Some(&timeout));
         let mut woken = Woken { written: false, names: self.blind };

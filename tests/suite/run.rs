@@ -252,6 +252,100 @@ fn rotate_by_rename(rotations: usize, lines: usize) {
     assert!(fs::read_dir(site.dir.at("clean")).unwrap().all(|entry| !entry.unwrap().path().to_string_lossy().ends_with(".part")), "nothing grows any more");
 }
 
+/// Lines that come while a big log is being finished are in the clean directory before it is.
+#[test]
+fn a_log_that_is_being_finished_holds_up_no_other() {
+    let mut site = Site::new("");
+    site.start();
+    let log = site.log();
+    let big: String = (0..300_000).map(line).collect();
+    open(&log).write_all(big.as_bytes()).unwrap();
+    site.until("it is read", |site| site.content("clean").iter().filter(|byte| **byte == b'\n').count() == 300_000);
+    rotate(&log);
+    let mut file = open(&log);
+    site.until("its segment is finished, and it is held against it", |site| site.told("segment") == 1);
+    // What compresses it meanwhile is no other log.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(big.as_bytes()).unwrap();
+    fs::write(site.dir.at("aside"), gzip.finish().unwrap()).unwrap();
+    fs::rename(site.dir.at("aside"), site.dir.at("log/access.log.1.gz")).unwrap();
+    let (mut id, mut beside) = (300_000, 0);
+    while site.told("finished") == 0 {
+        file.write_all(line(id).as_bytes()).unwrap();
+        let read = format!("/item/r{id}r ");
+        let is_there = |site: &Site| {
+            let mut paths = fs::read_dir(site.dir.at("clean")).unwrap().map(|entry| entry.unwrap().path());
+            paths.any(|path| {
+                path.extension().is_some_and(|end| end == "part") && path.metadata().is_ok_and(|meta| meta.len() < 1 << 20) && holds(&fs::read(path).unwrap(), read.as_bytes())
+            })
+        };
+        site.until("it is read", |site| is_there(site));
+        beside += usize::from(site.told("finished") == 0);
+        id += 1;
+    }
+    site.end();
+    println!("{beside} lines were read meanwhile");
+    assert!(beside > 0, "{}", site.said());
+    site.expect_each_once("clean", id);
+}
+
+/// Whatever comes while a log is being finished, it is finished in the end, and once.
+#[test]
+fn a_log_that_is_being_finished_outlives_signals() {
+    for signal in ["HUP", "TERM", "KILL"] {
+        let mut site = Site::new("");
+        site.start();
+        let log = site.log();
+        open(&log).write_all((0..60_000).map(line).collect::<String>().as_bytes()).unwrap();
+        site.until_lines("clean", 60_000);
+        rotate(&log);
+        site.until("its segment is finished", |site| site.told("segment") == 1);
+        // A late line.
+        open(&site.dir.at("log/access.log.1")).write_all(line(60_000).as_bytes()).unwrap();
+        match signal {
+            "HUP" => {
+                site.signal(signal);
+                site.until("it is read again", |site| site.told("reloaded") == 1);
+            }
+            "TERM" => site.end(),
+            _ => site.kill(),
+        }
+        if site.child.is_none() {
+            site.start();
+        }
+        site.until("all of it is finished", |site| fs::read_to_string(site.dir.at("state/ledger.jsonl")).is_ok_and(|ledger| ledger.contains("\"read\":60001,")));
+        site.end();
+        site.expect_each_once("clean", 60_001);
+        let ledger = String::from_utf8(site.dir.read("state/ledger.jsonl")).unwrap();
+        let entries = ledger.lines().filter(|line| line.contains("\"kind\":\"scrubbed\""));
+        assert!(entries.clone().filter(|line| line.contains("\"read\":60001,")).count() == 1 && entries.count() <= 2, "{signal}: {ledger}");
+    }
+}
+
+/// Killed behind the entry in the ledger and before the checkpoint knows of it.
+#[test]
+fn what_a_killed_run_has_entered_is_not_entered_again() {
+    let mut site = Site::new("");
+    site.start();
+    let log = site.log();
+    fs::write(&log, (0..100).map(line).collect::<String>()).unwrap();
+    let size = format!("\"position\":{}", log.metadata().unwrap().len());
+    site.until("it is committed", |site| fs::read_to_string(site.dir.at("state/run-site.json")).is_ok_and(|checkpoint| checkpoint.contains(&size)));
+    site.kill();
+    let part = fs::read_dir(site.dir.at("clean")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "part")).unwrap();
+    let before = [site.dir.at("state/run-site.json"), part].map(|path| (fs::read(&path).unwrap(), path));
+    rotate(&log);
+    for times in 1..3 {
+        before.iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+        site.start();
+        site.until("it is finished", |site| site.told("finished") == times);
+        site.end();
+        site.expect_each_once("clean", 100);
+        let ledger = String::from_utf8(site.dir.read("state/ledger.jsonl")).unwrap();
+        assert_eq!(ledger.matches("\"kind\":\"scrubbed\"").count(), 1, "{ledger}");
+    }
+}
+
 #[test]
 fn an_inode_that_comes_back_is_another_log() {
     in_batches("LOGFADE_REUSES", (40, 200), exchange);

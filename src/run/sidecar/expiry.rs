@@ -2,7 +2,7 @@
 
 use super::Setup;
 use super::event::{Event, Level};
-use super::follow::Shared;
+use super::shared::Shared;
 use crate::retain::Keep;
 use crate::run::expire::{Awaits, ExpireJob, ExpireReport, Fate, Standstill, expire_in, expire_keys};
 use crate::store::clock::Reading;
@@ -29,6 +29,7 @@ pub(super) fn keep(shared: &Shared, setup: &Setup, stop: &Stop) {
 
 fn once(shared: &Shared, setup: &Setup) {
     let _turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = shared.admission.write().unwrap_or_else(PoisonError::into_inner);
     let now = (shared.clock)();
     let clock = || Reading::take((shared.clock)());
     let (mut keys, mut places) = (None, Vec::new());
@@ -40,7 +41,7 @@ fn once(shared: &Shared, setup: &Setup) {
         }
     }
     let job = ExpireJob { config: &setup.config, state: &shared.state, now, clock: &clock, limit: None, yes: false, keys, places };
-    match expire_in(job, &shared.store, Awaits::Person) {
+    match shared.ledger(|chronicle| expire_in(job, (&shared.store, chronicle), Awaits::Person)) {
         Ok(mut report) => {
             if let Some((store, keep)) = &setup.keys {
                 expire_keys(store, (now, *keep), &mut report);

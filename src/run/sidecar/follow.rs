@@ -1,25 +1,25 @@
 //! A class of files: finds them, reads on in them, commits, and lets go of what is finished.
 
 mod admit;
+mod finish;
 
-use super::ears::Doors;
-use super::event::{Event, Level, Tell};
-use super::finish;
-use super::gauge::Gauges;
+use super::event::{Event, Level};
 use super::lane::Step;
 use super::log::Log;
 use super::plan::ClassPlan;
+use super::settle::Work;
+use super::shared::{Shared, Trouble};
 use super::sink::Remote;
 use crate::retain::RawGlob;
-use crate::store::checkpoint::{Checkpoint, LogState};
+use crate::store::checkpoint::{Checkpoint, StretchState};
 use crate::store::source::Stop;
 use crate::store::trail::{Mark, Sight, Trail, listing};
 use crate::store::watch::DirectoryWatch;
-use crate::store::{Chronicle, Halt, Store, is_rotated};
+use crate::store::{Halt, is_rotated};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the thread sleeps at most.
@@ -31,11 +31,8 @@ const LISTED: Duration = Duration::from_secs(5);
 /// How often it is looked whether something is finished.
 const TENDED: Duration = Duration::from_millis(250);
 
-/// After how long a log is looked at again that may have been cut.
+/// After how long it is looked again at a log that may have been cut, and at what is being finished.
 const AGAIN: Duration = Duration::from_millis(20);
-
-/// How long it waits behind a failure.
-const BACKOFF: Duration = Duration::from_secs(1);
 
 /// How long a log whose file is gone is looked for under another name, in seconds.
 const LOST: i64 = 10;
@@ -43,62 +40,43 @@ const LOST: i64 = 10;
 /// How long the copy of a log that was truncated is waited for, in seconds: a day and an hour.
 const AWAITED: i64 = 25 * 3600;
 
-/// What all threads share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) store: Arc<Store>,
-    pub(super) state: PathBuf,
-    /// Held by whoever writes into the ledger or makes files: one at a time, so that expiry sees nothing half done.
-    pub(super) turn: Arc<Mutex<()>>,
-    pub(super) gauges: Gauges,
-    pub(super) tell: Tell,
-    pub(super) clock: fn() -> Timestamp,
-    /// How long what is there may still be read once it has to stop.
-    pub(super) drain: Duration,
-    pub(super) polling: bool,
-    /// Where others hand lines over; kept open while the configuration is read again.
-    pub(super) doors: Doors,
-}
-
 /// The work of one class.
-pub(super) struct Follower {
-    pub(super) shared: Shared,
-    pub(super) plan: ClassPlan,
+struct Follower {
+    shared: Shared,
+    plan: Arc<ClassPlan>,
     globs: Vec<RawGlob>,
-    pub(super) salt: String,
+    salt: String,
     next: u64,
-    pub(super) logs: Vec<Log>,
-    pub(super) chronicle: Chronicle,
+    logs: Vec<Log>,
     remotes: BTreeMap<String, Remote>,
     watch: DirectoryWatch,
     /// Files that are not read, and what they looked like when that was decided.
     passed: HashMap<Mark, Sight>,
-    pub(super) dirty: bool,
+    work: Option<Work>,
+    dirty: bool,
     /// Names have to be listed again.
-    pub(super) relist: bool,
+    relist: bool,
     /// Rotated logs wait until others are read.
     crowded: bool,
-    /// Names were listed before.
+    /// Logs wait until expiry has had its turn.
+    waiting: bool,
+    /// What was there at the start was taken up.
     listed: bool,
 }
 
 /// Runs a class until it is told to stop; a failure sends it back to its last commit.
 pub(super) fn follow(shared: &Shared, (name, plan): (&str, &dyn Fn() -> Result<ClassPlan, Halt>), globs: &[RawGlob], stop: &Stop) {
-    let mut told = None;
+    let (mut trouble, mut work) = (Trouble::default(), None);
     loop {
-        let ended = plan().and_then(|plan| Follower::open(shared.clone(), plan, globs.to_vec())).and_then(|mut follower| follower.run(stop));
+        let ended = plan().and_then(|plan| Follower::open(shared.clone(), plan, globs.to_vec())).and_then(|mut follower| {
+            // What was begun goes on, whatever failed beside it.
+            follower.work = work.take();
+            let ran = follower.run(stop);
+            work = follower.work;
+            ran
+        });
         let Err(halt) = ended else { return };
-        let text = halt.to_string();
-        shared.gauges.class(name, |reading| reading.stuck = true);
-        // The same trouble is told once, not every second.
-        if told.as_ref() != Some(&text) {
-            (shared.tell)(Event::new(Level::Error, "stuck").class(name).text(&text));
-            told = Some(text);
-        }
-        let until = Instant::now() + BACKOFF;
-        while Instant::now() < until && !stop.is_stopped() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        trouble.wait((shared, name), &halt, || stop.is_stopped());
         if stop.is_stopped() {
             return;
         }
@@ -114,22 +92,22 @@ impl Follower {
         plan.clear(&checkpoint)?;
         let logs: Vec<Log> = checkpoint.logs.into_iter().map(|state| Log::kept(state, wall)).collect();
         let remotes = plan.remotes()?;
-        let chronicle = Chronicle::open(&shared.state, wall)?;
         let watch = DirectoryWatch::new(shared.polling);
         let follower = Self {
             shared,
-            plan,
+            plan: Arc::new(plan),
             globs,
             salt: checkpoint.salt,
             next: checkpoint.next,
             logs,
-            chronicle,
             remotes,
             watch,
             passed: HashMap::new(),
+            work: None,
             dirty: true,
             relist: false,
             crowded: false,
+            waiting: false,
             listed: false,
         };
         follower.commit_now()?;
@@ -137,7 +115,7 @@ impl Follower {
         Ok(follower)
     }
 
-    pub(super) fn tell(&self, event: Event) {
+    fn tell(&self, event: Event) {
         (self.shared.tell)(event.class(&self.plan.class.name));
     }
 
@@ -151,7 +129,7 @@ impl Follower {
                 changed = true;
             }
             let relist = std::mem::take(&mut self.relist);
-            if changed || relist || listed.is_none_or(|at| at.elapsed() >= LISTED) {
+            if changed || relist || listed.is_none_or(|at| at.elapsed() >= if self.waiting { TENDED } else { LISTED }) {
                 self.list()?;
                 listed = Some(Instant::now());
             }
@@ -160,28 +138,28 @@ impl Follower {
                 self.commit()?;
                 committed = Instant::now();
             }
+            if tended.elapsed() >= TENDED || self.work.as_ref().is_some_and(Work::is_ended) {
+                self.tend(ending.is_some())?;
+                tended = Instant::now();
+            }
             if let Some(until) = ending
-                && (!more || Instant::now() >= until)
+                && (!more && self.work.is_none() || Instant::now() >= until)
             {
                 self.commit()?;
                 return Ok(());
             }
-            if tended.elapsed() >= TENDED && ending.is_none() {
-                finish::tend(self)?;
-                tended = Instant::now();
-            }
             self.gauge();
             changed = if more {
-                self.watch.wait(Duration::ZERO, None).names
+                self.watch.wait(Duration::ZERO).names
             } else {
                 let nap = match (self.relist, self.dirty) {
                     (true, _) => Duration::ZERO,
-                    _ if self.logs.iter().any(|log| log.emptied) => AGAIN,
-                    _ if self.backlog().next().is_some() => TENDED,
+                    _ if self.work.is_some() || self.logs.iter().any(|log| log.emptied) => AGAIN,
+                    _ if self.waiting || self.backlog().next().is_some() => TENDED,
                     (false, true) => self.plan.flush.min(NAP),
                     (false, false) => NAP,
                 };
-                let woken = self.watch.wait(nap, None);
+                let woken = self.watch.wait(nap);
                 if woken.written {
                     // Lines come in bursts: what comes next is read with it.
                     std::thread::sleep(Duration::from_millis(10));
@@ -285,12 +263,13 @@ impl Follower {
         // The names that servers write to first: what else comes may be a copy of one of them.
         fresh.sort_by_key(|(path, sight)| (is_rotated(path), sight.modified));
         self.admit_all(&fresh, wall)?;
-        self.listed = true;
-        self.forget(wall)
+        self.forget(wall);
+        Ok(())
     }
 
     /// A log that is known stands under a path.
     fn seen_again(&mut self, at: usize, path: &Path, sight: Sight, wall: Timestamp) -> Result<(), Halt> {
+        let away = self.away();
         let Some(log) = self.logs.get_mut(at).filter(|log| log.state.mark == sight.mark) else { return Ok(()) };
         if log.state.path != path {
             path.clone_into(&mut log.state.path);
@@ -302,7 +281,7 @@ impl Follower {
             Some(size) if size == sight.size => return Ok(()),
             // Grown by a late writer, or written anew.
             Some(_) => log.state.done = None,
-            None if log.trail.is_some() => return Ok(()),
+            None if log.trail.is_some() || away == Some(log.state.id) => return Ok(()),
             None => {}
         }
         let Some(trail) = self.shared.store.trail(path)?.filter(|trail| trail.mark() == sight.mark) else { return Ok(()) };
@@ -320,23 +299,24 @@ impl Follower {
     }
 
     /// Lets go of logs whose files are gone.
-    fn forget(&mut self, wall: Timestamp) -> Result<(), Halt> {
+    fn forget(&mut self, wall: Timestamp) {
         let missing = |log: &Log, seconds: i64| log.missing > 1 && wall.duration_since(log.known).as_secs() >= seconds;
         let overdue = |log: &Log| missing(log, LOST);
         let before = self.logs.len();
         // The copy of a log that was truncated may come late: without what is known of the log, it would be read as another one.
         self.logs.retain(|log| !(log.state.done.is_some() && missing(log, if log.awaits_copy() { AWAITED } else { LOST })));
         self.dirty |= self.logs.len() != before;
+        let away = self.away();
         for at in 0..self.logs.len() {
-            if self.logs.get(at).is_some_and(|log| log.trail.is_none() && log.state.done.is_none() && overdue(log)) {
-                finish::lost(self, at)?;
+            // What was not taken up yet may be one of them.
+            if !self.waiting && self.logs.get(at).is_some_and(|log| log.trail.is_none() && log.state.done.is_none() && away != Some(log.state.id) && overdue(log)) {
+                self.lost(at);
             }
         }
-        Ok(())
     }
 
     /// Makes everything that was read so far last.
-    pub(super) fn commit(&mut self) -> Result<(), Halt> {
+    fn commit(&mut self) -> Result<(), Halt> {
         if !self.dirty {
             return Ok(());
         }
@@ -347,15 +327,15 @@ impl Follower {
     }
 
     fn commit_now(&self) -> Result<(), Halt> {
-        let logs: Vec<LogState> = self.logs.iter().map(|log| log.state.clone()).collect();
-        Checkpoint { salt: self.salt.clone(), next: self.next, logs, stretches: Vec::new() }.commit(&self.shared.state, &self.plan.class.name)?;
+        let logs = self.logs.iter().map(|log| &log.state).collect();
+        Checkpoint { salt: self.salt.clone(), next: self.next, logs, stretches: Vec::<StretchState>::new() }.commit(&self.shared.state, &self.plan.class.name)?;
         Ok(())
     }
 
     /// Tells how it goes.
     fn gauge(&mut self) {
         let wall = (self.shared.clock)();
-        let (mut lag, mut open, mut waited) = (0, 0, 0.0_f64);
+        let (mut lag, mut open, mut waited) = (0, u64::from(self.away().is_some()), 0.0_f64);
         for log in self.logs.iter().filter(|log| log.trail.is_some()) {
             open += 1;
             let behind = log.looked.map_or(0, |(size, _)| size.saturating_sub(log.committed()));

@@ -3,23 +3,21 @@
 
 use super::ears::{Ears, ROUNDS};
 use super::event::{Event, Level};
-use super::follow::Shared;
 use super::lane::Step;
 use super::plan::{ClassPlan, every, parts};
-use super::settle::{Settled, settle};
+use super::settle::{Job, Raw, Settled, Work};
+use super::shared::{Shared, Trouble};
 use super::sink::Remote;
 use super::stretch::{Stretch, fresh};
 use crate::retain::Listen;
 use crate::scrub::{Reject, Tally};
-use crate::store::checkpoint::{Checkpoint, StretchState};
+use crate::store::checkpoint::{Checkpoint, LogState, StretchState};
 use crate::store::segment::{Seals, discard};
 use crate::store::source::Stop;
 use crate::store::{Cause, Halt, StoreError};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the thread sleeps at most.
@@ -34,9 +32,6 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether something is finished.
 const TENDED: Duration = Duration::from_millis(250);
 
-/// How long it waits behind a failure.
-const BACKOFF: Duration = Duration::from_secs(1);
-
 /// How often losses are told.
 const TOLD: Duration = Duration::from_secs(60);
 
@@ -49,8 +44,7 @@ struct Listening {
     /// In the order in which they came; only the last one grows.
     stretches: Vec<Stretch>,
     remotes: BTreeMap<String, Remote>,
-    /// What is being finished: the stretch, and by whom.
-    work: Option<(u64, JoinHandle<Result<Settled, Halt>>)>,
+    work: Option<Work>,
     opened: Option<Instant>,
     /// What cannot be listened on, in words.
     deaf: Option<String>,
@@ -69,7 +63,7 @@ struct Listening {
 pub(super) fn listen(shared: &Shared, (name, plan): (&str, &dyn Fn() -> Result<ClassPlan, Halt>), wanted: &[Listen], stop: &Stop) {
     let mut ears = shared.doors.take(name);
     let mut listening: Option<Listening> = None;
-    let mut told = None;
+    let mut trouble = Trouble::default();
     let mut ending: Option<Instant> = None;
     let mut rounds = 0;
     loop {
@@ -87,20 +81,8 @@ pub(super) fn listen(shared: &Shared, (name, plan): (&str, &dyn Fn() -> Result<C
         };
         let even = *turned.as_ref().unwrap_or(&false);
         match turned {
-            Ok(_) => told = None,
-            Err(halt) => {
-                let text = halt.to_string();
-                shared.gauges.class(name, |reading| reading.stuck = true);
-                // The same trouble is told once, not every second.
-                if told.as_ref() != Some(&text) {
-                    (shared.tell)(Event::new(Level::Error, "stuck").class(name).text(&text));
-                    told = Some(text);
-                }
-                let until = Instant::now() + BACKOFF;
-                while Instant::now() < until && !(stop.is_stopped() && ending.is_none()) {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            }
+            Ok(_) => trouble.over(),
+            Err(halt) => trouble.wait((shared, name), &halt, || stop.is_stopped() && ending.is_none()),
         }
         if let Some(until) = ending
             && (even && rounds > 0 && (ears.is_silent() || rounds > ROUNDS) && ears.heard.lines.is_empty() || Instant::now() >= until)
@@ -292,8 +274,8 @@ impl Listening {
     /// No checkpoint speaks of anything that is not written and synced: no form is ahead of the raw segment that it reads.
     fn commit_with(&mut self, more: Option<&StretchState>) -> Result<(), Halt> {
         self.stretches.iter_mut().filter(|stretch| !stretch.over).try_for_each(Stretch::sync)?;
-        let stretches = self.stretches.iter().map(|stretch| &stretch.state).chain(more).cloned().collect();
-        let checkpoint = Checkpoint { salt: self.salt.clone(), next: self.next, logs: Vec::new(), stretches };
+        let stretches = self.stretches.iter().map(|stretch| &stretch.state).chain(more).collect();
+        let checkpoint = Checkpoint { salt: self.salt.clone(), next: self.next, logs: Vec::<LogState>::new(), stretches };
         checkpoint.commit(&self.shared.state, &self.plan.class.name)?;
         (self.dirty, self.committed) = (false, Instant::now());
         Ok(())
@@ -316,20 +298,14 @@ impl Listening {
     fn tend(&mut self, ending: bool) -> Result<(), Halt> {
         let wall = (self.shared.clock)();
         self.turn_over(wall);
-        if self.work.as_ref().is_some_and(|(_, thread)| thread.is_finished())
-            && let Some((id, thread)) = self.work.take()
-        {
-            match thread.join() {
-                Ok(Ok(settled)) => self.settled(id, settled)?,
-                Ok(Err(halt)) => {
-                    self.stretches.iter_mut().filter(|stretch| stretch.state.id == id).for_each(|stretch| stretch.over = false);
-                    self.tended = Instant::now() + AGAIN;
-                    return Err(halt);
-                }
-                Err(_panic) => {
-                    return Err(StoreError { verb: "finish", path: self.plan.class.name.clone().into(), cause: Cause::Io(std::io::Error::other("a thread broke")) }.into());
-                }
+        match Work::take(&mut self.work) {
+            Some((id, Ok(settled))) => self.settled(id, settled)?,
+            Some((id, Err(halt))) => {
+                self.stretches.iter_mut().filter(|stretch| stretch.state.id == id).for_each(|stretch| stretch.over = false);
+                self.tended = Instant::now() + AGAIN;
+                return Err(halt);
             }
+            None => {}
         }
         if ending || self.work.is_some() {
             return Ok(());
@@ -351,28 +327,26 @@ impl Listening {
             stretch.over = true;
             stretch.lanes.clear();
         }
-        let (shared, plan, salt, state, over) = (self.shared.clone(), Arc::clone(&self.plan), self.salt.clone(), stretch.state.clone(), over.is_some());
-        self.work = Some((state.id, std::thread::spawn(move || settle(&shared, &plan, &salt, (state, over)))));
+        let state = &stretch.state;
+        let job = Job {
+            id: state.id,
+            name: self.plan.class.name.clone().into(),
+            front: format!("{} {}", self.salt, state.id).into_bytes(),
+            lanes: state.lanes.clone(),
+            raw: over.map(|_| Raw::Heard(state.raw.clone())),
+        };
+        self.work = Some(Work::begin(&self.shared, &self.plan, job));
         Ok(())
     }
 
     /// Takes in what was finished.
-    fn settled(&mut self, id: u64, settled: Settled) -> Result<(), Halt> {
-        let mut gone: Vec<PathBuf> = Vec::new();
+    fn settled(&mut self, id: u64, mut settled: Settled) -> Result<(), Halt> {
+        let mut gone = Vec::new();
         for stretch in self.stretches.iter_mut().filter(|stretch| stretch.state.id == id) {
-            for (form, part, output) in &settled.outputs {
-                let Some(lane) = stretch.state.lanes.get_mut(form) else { continue };
-                if let Some(at) = lane.segments.iter().position(|segment| segment.part == *part) {
-                    lane.segments.remove(at);
-                    lane.outputs.push(output.clone());
-                    gone.push(part.clone());
-                }
-            }
-            if settled.over {
-                gone.push(stretch.state.raw.part.clone());
-            }
+            gone.extend(settled.take_into(&mut stretch.state.lanes));
+            gone.extend(settled.done.map(|_| stretch.state.raw.part.clone()));
         }
-        self.stretches.retain(|stretch| !(settled.over && stretch.state.id == id));
+        self.stretches.retain(|stretch| settled.done.is_none() || stretch.state.id != id);
         self.dirty = true;
         self.commit()?;
         gone.iter().try_for_each(|part| discard(part)).map_err(Halt::from)

@@ -1,12 +1,11 @@
 //! `run`: the sidecar. It follows and listens, writes the forms of every class, and expires on its own clock.
 //!
-//! One thread per class (files or listeners in, [`sink`] out), one for expiry. What a thread knows is in its checkpoint; what others
-//! may know of it is in [`gauge::Gauges`].
+//! One thread per class (files or listeners in, [`sink`] out) and one that finishes what it has written, one for expiry. What a thread
+//! knows is in its checkpoint; what others may know of it is in [`gauge::Gauges`].
 
 mod ears;
 pub mod event;
 mod expiry;
-mod finish;
 mod follow;
 pub mod gauge;
 mod ground;
@@ -18,6 +17,7 @@ pub mod notify;
 mod plan;
 mod raw;
 mod settle;
+mod shared;
 pub mod sink;
 mod stretch;
 
@@ -29,14 +29,13 @@ use crate::store::confine::Ground;
 use crate::store::keys::KeyStore;
 use crate::store::source::Stop;
 use crate::store::{Store, StoreError};
-use ears::Doors;
 use event::{Event, Level, Tell};
-use follow::Shared;
 use gauge::Gauges;
 use jiff::{SignedDuration, Timestamp};
 use plan::ClassPlan;
+use shared::Shared;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,17 +96,7 @@ struct Crew {
 
 /// Runs until it is asked to end. The error is one of setting up: the lock, the state directory.
 pub fn run(job: &SidecarJob<'_>, first: Setup) -> Result<(), StoreError> {
-    let shared = Shared {
-        store: Arc::new(Store::open(&job.state)?),
-        state: job.state.clone(),
-        turn: Arc::new(Mutex::new(())),
-        gauges: job.gauges.clone(),
-        tell: Arc::clone(&job.tell),
-        clock: job.clock,
-        drain: job.drain,
-        polling: job.polling,
-        doors: Doors::default(),
-    };
+    let shared = Shared::new(Store::open(&job.state)?, job);
     shared.doors.want(Some(&first.config));
     // There is no other thread yet: what is made from here on is closed off as well.
     let given = ground::confine(job, &first);

@@ -7,7 +7,7 @@ use crate::store::trail::{HEAD, Sight, Trail};
 use crate::store::{Halt, StoreError, is_rotated};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError};
 
 /// How long a rotated log that nobody knows has to be unchanged where nobody can tell who writes it, in seconds.
 const SETTLED: i64 = 10;
@@ -21,16 +21,16 @@ const OPEN: usize = 16;
 impl Follower {
     /// Takes up what is new, in turn with expiry: neither makes the forms of a file that the other is about to read.
     pub(super) fn admit_all(&mut self, fresh: &[(PathBuf, Sight)], wall: Timestamp) -> Result<(), Halt> {
+        self.waiting = false;
         if fresh.is_empty() {
+            self.listed = true;
             return Ok(());
         }
-        let turn = Arc::clone(&self.shared.turn);
-        let turn = match turn.try_lock() {
+        let admission = Arc::clone(&self.shared.admission);
+        let turn = match admission.try_read() {
             Ok(turn) => Some(turn),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) if self.listed => None,
-            // At the start nothing is read that could wait.
-            Err(TryLockError::WouldBlock) => Some(turn.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(TryLockError::WouldBlock) => None,
         };
         if fresh.iter().any(|(path, _)| is_rotated(path)) {
             // One that was cut a moment ago waits for its copy, which may be among these.
@@ -41,11 +41,14 @@ impl Follower {
             }
         }
         for (path, sight) in fresh {
-            // A log that a server writes to is nothing that expiry would make forms of.
-            if turn.is_some() || !is_rotated(path) {
+            // A log that is new, or that a server writes to, is nothing that expiry would make forms of.
+            if turn.is_some() || !is_rotated(path) && (self.listed || self.is_written(path)?) {
                 self.admit(path, *sight, wall)?;
+            } else {
+                self.waiting = true;
             }
         }
+        self.listed |= turn.is_some();
         // Whatever was begun is committed before expiry has its turn.
         self.commit()
     }
@@ -65,8 +68,8 @@ impl Follower {
             };
         }
         for log in &self.logs {
-            // A copy that is being made of what is still read.
-            if log.state.done.is_none() && log.trail.is_some() && log.begins_like(&trail)? {
+            // A copy that is being made of what is still read, or being finished.
+            if log.state.done.is_none() && (log.trail.is_some() || self.away() == Some(log.state.id)) && log.begins_like(&trail)? {
                 return Ok(());
             }
         }
@@ -87,8 +90,7 @@ impl Follower {
         let sight = trail.sight()?;
         match trail.whole() {
             Ok(whole) => {
-                self.chronicle.refresh()?;
-                if self.chronicle.known().is_scrubbed(whole.bytes, whole.content) {
+                if self.shared.ledger(|chronicle| Ok::<_, StoreError>(chronicle.known().is_scrubbed(whole.bytes, whole.content)))? {
                     self.passed.insert(sight.mark, sight);
                     return Ok(());
                 }
@@ -104,6 +106,11 @@ impl Follower {
         self.begin(trail, wall)
     }
 
+    /// Whether somebody writes a file just now.
+    fn is_written(&self, path: &Path) -> Result<bool, StoreError> {
+        self.shared.store.trail(path)?.map_or(Ok(false), |trail| trail.is_quiet().map(|quiet| quiet == Some(false)))
+    }
+
     /// Rotated logs that are open.
     pub(super) fn backlog(&self) -> impl Iterator<Item = &Log> {
         self.logs.iter().filter(|log| log.state.done.is_none() && log.trail.is_some() && is_rotated(&log.state.path))
@@ -112,7 +119,7 @@ impl Follower {
     /// A log that nobody knows the file of, and that this file is.
     fn waiting(&self, trail: &Trail) -> Result<Option<usize>, StoreError> {
         for (at, log) in self.logs.iter().enumerate() {
-            let waits = log.awaits_copy() || log.state.done.is_none() && log.trail.is_none() && log.missing > 0;
+            let waits = log.awaits_copy() || log.state.done.is_none() && log.trail.is_none() && log.missing > 0 && self.away() != Some(log.state.id);
             if waits && log.begins_like(trail)? && log.is_continued_by(trail)? {
                 return Ok(Some(at));
             }
