@@ -4,8 +4,9 @@
 
 use super::request::{self, PARTS};
 use super::span::{Mismatch, Slot, Spans, Text};
+use super::word::first;
 use super::{Field, time};
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
 /// A piece of a layout, as the directive languages give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,16 +211,16 @@ impl Layout {
         let rest = line.get(at..)?;
         match step.stop {
             Stop::End => Some((line.len(), line.len())),
-            Stop::Slash => memchr(b'/', rest).map(|found| (at + found, at + found)),
+            Stop::Slash => first([b'/'], rest).map(|found| (at + found, at + found)),
             Stop::Byte(b' ') if self.loose => {
-                let mut end = at + rest.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
+                let mut end = at + first([b' ', b'\t'], rest)?;
                 if step.kind.is_list() {
                     end = list_end(line, at, end)?;
                 }
                 Some((end, self.literal_end(line, end, b" ")?))
             }
             Stop::Byte(byte) => {
-                let mut end = at + memchr(byte, rest)?;
+                let mut end = at + first([byte], rest)?;
                 if byte == b' ' && step.kind.is_list() {
                     end = list_end(line, at, end)?;
                 }
@@ -228,7 +229,7 @@ impl Layout {
             Stop::Quote => {
                 let mut from = at;
                 loop {
-                    let end = from + memchr(b'"', line.get(from..)?)?;
+                    let end = from + first([b'"'], line.get(from..)?)?;
                     if !is_escaped(line, at, end) {
                         return Some((end, self.literal_end(line, end, &step.literal)?));
                     }
@@ -248,10 +249,10 @@ impl Layout {
                 }
             }
             Stop::Literal => {
-                let first = *step.literal.first()?;
+                let start = *step.literal.first()?;
                 let mut from = at;
                 loop {
-                    let end = from + memchr(first, line.get(from..)?)?;
+                    let end = from + first([start], line.get(from..)?)?;
                     if begins(line.get(end..)?, &step.literal) {
                         return Some((end, end + step.literal.len()));
                     }
@@ -427,9 +428,9 @@ impl Kind {
             },
             Self::Time => value == b"-" || time::shape(value).is_some(),
             Self::User => {
-                let quote = memchr(b'"', value).is_some_and(|at| at == 0 || value.get(at - 1) != Some(&b'\\'));
+                let quote = first([b'"'], value).is_some_and(|at| at == 0 || value.get(at - 1) != Some(&b'\\'));
                 // A name may hold blanks, but not what looks like more columns.
-                let columns = memchr(b' ', value).is_some()
+                let columns = first([b' '], value).is_some()
                     && (value.starts_with(b"- ") || value.ends_with(b" -") || memmem::find(value, b": ").is_some() || memmem::find(value, b" - ").is_some());
                 !quote && !columns
             }
