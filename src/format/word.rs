@@ -65,37 +65,54 @@ pub(crate) fn digits(rest: &[u8]) -> usize {
 /// Where the first of these bytes stands.
 #[inline(always)]
 pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize> {
-    let wide = |front: u8x64| bytes.iter().fold(u8x64::ZERO, |marks, byte| marks | front.simd_eq(u8x64::splat(*byte)));
-    let narrow = |front: u8x16| bytes.iter().fold(u8x16::ZERO, |marks, byte| marks | front.simd_eq(u8x16::splat(*byte)));
-    search(rest, wide, narrow, |byte| bytes.contains(&byte))
-}
-
-/// Where the first byte stands that ends a run of plain bytes in a JSON string: a quote, a backslash, or one below a blank.
-#[inline(always)]
-pub(crate) fn stop(rest: &[u8]) -> Option<usize> {
-    let wide = |front: u8x64| front.simd_lt(u8x64::splat(b' ')) | front.simd_eq(u8x64::splat(b'"')) | front.simd_eq(u8x64::splat(b'\\'));
-    let narrow = |front: u8x16| front.simd_lt(u8x16::splat(b' ')) | front.simd_eq(u8x16::splat(b'"')) | front.simd_eq(u8x16::splat(b'\\'));
-    search(rest, wide, narrow, |byte| byte < b' ' || byte == b'"' || byte == b'\\')
-}
-
-#[inline(always)]
-fn search(rest: &[u8], wide: impl Fn(u8x64) -> u8x64, narrow: impl Fn(u8x16) -> u8x16, one: impl Fn(u8) -> bool) -> Option<usize> {
     let mut at = 0;
     while let Some(front) = rest.get(at..)?.first_chunk() {
-        let marks = wide(u8x64::new(*front)).to_bitmask();
+        let front = u8x64::new(*front);
+        let mut marks = u8x64::ZERO;
+        for byte in bytes {
+            marks |= front.simd_eq(u8x64::splat(byte));
+        }
+        let marks = marks.to_bitmask();
         if marks != 0 {
             return Some(at + marks.trailing_zeros() as usize);
         }
         at += WIDE;
     }
+    first_in_end(bytes, rest, at)
+}
+
+/// Apart, because most searches end before.
+#[inline(never)]
+fn first_in_end<const N: usize>(bytes: [u8; N], rest: &[u8], mut at: usize) -> Option<usize> {
     while let Some(front) = rest.get(at..)?.first_chunk() {
-        let marks = narrow(u8x16::new(*front)).to_bitmask();
+        let front = u8x16::new(*front);
+        let mut marks = u8x16::ZERO;
+        for byte in bytes {
+            marks |= front.simd_eq(u8x16::splat(byte));
+        }
+        let marks = marks.to_bitmask();
         if marks != 0 {
             return Some(at + marks.trailing_zeros() as usize);
         }
         at += NARROW;
     }
-    rest.get(at..)?.iter().position(|byte| one(*byte)).map(|place| at + place)
+    rest.get(at..)?.iter().position(|byte| bytes.contains(byte)).map(|place| at + place)
+}
+
+/// Where the first byte stands that ends a run of plain bytes in a JSON string: a quote, a backslash, or one below a blank. Most are
+/// short.
+#[inline]
+pub(crate) fn stop(rest: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(front) = rest.get(at..)?.first_chunk() {
+        let front = u8x16::new(*front);
+        let marks = (front.simd_lt(u8x16::splat(b' ')) | front.simd_eq(u8x16::splat(b'"')) | front.simd_eq(u8x16::splat(b'\\'))).to_bitmask();
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
+        }
+        at += NARROW;
+    }
+    rest.get(at..)?.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).map(|place| at + place)
 }
 
 /// Whether both begin with the same `len` bytes.
