@@ -147,9 +147,13 @@ impl Lane {
         };
         let rest = line.get(agent..)?;
         let value = rest.get(..quote(rest)?)?;
-        let family = if matches!(self.agent, Act::Family) { Some(copy.tools.memos.spot(Kept::Agent, value)) } else { None };
-        // Far memory has been asked for: now what it says.
-        self.request(copy, &target)?;
+        // Far memory was asked for where it was known what for; in the meantime the rest was taken apart.
+        let kept = target.kept.map(|hash| copy.tools.memos.spot(Kept::Path, hash, target.end - target.path));
+        let family = match self.agent {
+            Act::Family => Some(copy.tools.memos.spot(Kept::Agent, copy.tools.memos.ask(Kept::Agent, value), value.len())),
+            _ => None,
+        };
+        self.request(copy, &target, kept)?;
         self.referrer(copy, referrer, end)?;
         self.agent(copy, agent, value, family)?;
         Some(agent + value.len() + 1)
@@ -185,22 +189,22 @@ impl Lane {
             return None;
         }
         let value = line.get(path..end)?;
-        let kept = if matches!(self.path, Act::Detect) { Some(copy.tools.memos.spot(Kept::Path, value)) } else { None };
+        let kept = if matches!(self.path, Act::Detect) { Some(copy.tools.memos.ask(Kept::Path, value)) } else { None };
         Some(Target { path, end, protocol, quote, kept })
     }
 
     /// Writes path and query.
     #[inline(always)]
-    fn request(&self, copy: &mut Copy<'_>, target: &Target) -> Option<()> {
+    fn request(&self, copy: &mut Copy<'_>, target: &Target, kept: Option<Spot>) -> Option<()> {
         let rest = copy.line.get(target.path..)?;
         let value = rest.get(..target.end - target.path)?;
-        let known = matches!(target.kept, Some(spot) if copy.tools.memos.recall(Kept::Path, spot, (rest, value.len())).is_some());
+        let known = matches!(kept, Some(spot) if copy.tools.memos.recall(Kept::Path, spot, (rest, value.len())).is_some());
         if !known {
             if !is_ordinary(value) {
                 return None;
             }
             // What the lane keeps says more than what the general way keeps: each path is kept once.
-            let detect = target.kept.is_some();
+            let detect = kept.is_some();
             let edit = if detect { copy.tools.detect(value) } else { copy.tools.apply(&self.path, Value { bytes: value, text: Text::Quoted, after: b"", key: b"" }).ok()? };
             copy.write(edit, target.path, value)?;
             if detect && edit == Edit::Same {
@@ -228,7 +232,7 @@ impl Lane {
             None => None,
         };
         if let Some(front) = front {
-            let spot = copy.tools.memos.spot(Kept::Origin, front);
+            let spot = copy.tools.memos.spot(Kept::Origin, copy.tools.memos.ask(Kept::Origin, front), front.len());
             if copy.recalled((Kept::Origin, spot), front, start).is_some() {
                 if copy.from <= start {
                     copy.tools.origin.clear();
@@ -276,8 +280,8 @@ struct Target {
     end: usize,
     protocol: usize,
     quote: usize,
-    /// Where the path would be known from.
-    kept: Option<Spot>,
+    /// The hash under which the path would be known.
+    kept: Option<u64>,
 }
 
 /// Where the quote is that ends a value; `None` if the line ends before.

@@ -1,7 +1,6 @@
 //! Values and what became of them: exact, of fixed size, the oldest are overwritten.
 
 use std::hash::{BuildHasher, Hasher};
-use std::hint::black_box;
 
 use crate::format::word::same;
 use foldhash::fast::RandomState;
@@ -47,11 +46,19 @@ impl Memos {
         }
     }
 
+    /// Asks for where the lane would have kept a value: what [`Self::spot`] takes a while later.
+    #[inline(always)]
+    pub(super) fn ask(&self, kept: Kept, value: &[u8]) -> u64 {
+        let memo = self.of(kept);
+        let hash = memo.hash(LANE, value);
+        memo.sets.get(set(hash)).into_iter().for_each(ask);
+        hash
+    }
+
     /// Where the lane would have kept a value; see [`Memo::spot`].
     #[inline(always)]
-    pub(super) fn spot(&self, kept: Kept, value: &[u8]) -> Spot {
-        let memo = self.of(kept);
-        memo.spot(memo.hash(LANE, value), value.len())
+    pub(super) fn spot(&self, kept: Kept, hash: u64, len: usize) -> Spot {
+        self.of(kept).spot(hash, len)
     }
 
     /// What the lane keeps for the value of `len` bytes that `rest` begins with, with its length; other bytes are behind it.
@@ -129,7 +136,7 @@ impl Memo {
     fn spot(&self, hash: u64, len: usize) -> Spot {
         let Some(set) = self.sets.get(set(hash)) else { return Spot { at: 0, known: false } };
         let spot = set.spot(tag(hash, len));
-        black_box(self.ring.get(spot.at as usize % RING_BYTES).copied());
+        self.ring.get(spot.at as usize % RING_BYTES).into_iter().for_each(ask);
         spot
     }
 
@@ -182,6 +189,15 @@ impl Memo {
         set.at[0] = self.head;
         self.head += len as u32;
     }
+}
+
+/// Memory that is needed soon is asked for, and not waited for.
+#[inline(always)]
+fn ask<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    safe_arch::prefetch_t0(place);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _unasked = place;
 }
 
 const fn set(hash: u64) -> usize {
