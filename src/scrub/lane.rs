@@ -6,7 +6,7 @@
 use super::act::{Act, AddressAct};
 use super::action::{Action, Form, Precision};
 use super::clean::Tally;
-use super::memo::{Kept, Spot};
+use super::memo::{Kept, Memos, Spot};
 use super::policy::Policy;
 use super::tools::{Edit, Tools, Value};
 use super::url;
@@ -63,9 +63,12 @@ impl Lane {
         let act = |field| format.slots().iter().rev().find(|slot| slot.field == field && slot.name.is_empty()).map(|slot| Act::compile(slot, policy, format));
         let address = act(Field::ClientAddr)?;
         let last_octet = matches!(address, Act::Address(AddressAct::Truncate(24, _))) && policy.except().is_empty();
-        let hashed = match &address {
-            Act::Address(AddressAct::Hash(Form::Hex, domain)) if policy.except().is_empty() => Some(Arc::clone(domain)),
-            _ => None,
+        let hashed = if let Act::Address(AddressAct::Hash(Form::Hex, domain)) = &address
+            && policy.except().is_empty()
+        {
+            Some(Arc::clone(domain))
+        } else {
+            None
         };
         let mut lane =
             Self { last_octet, hashed, keyed: false, address, user: act(Field::User)?, path: act(Field::Path)?, referrer: act(Field::Referrer)?, agent: act(Field::UserAgent)? };
@@ -149,10 +152,8 @@ impl Lane {
         let value = rest.get(..quote(rest)?)?;
         // Far memory was asked for where it was known what for; in the meantime the rest was taken apart.
         let kept = target.kept.map(|hash| copy.tools.memos.spot(Kept::Path, hash, target.end - target.path));
-        let family = match self.agent {
-            Act::Family => Some(copy.tools.memos.spot(Kept::Agent, copy.tools.memos.ask(Kept::Agent, value), value.len())),
-            _ => None,
-        };
+        let agents = |memos: &Memos| memos.spot(Kept::Agent, memos.ask(Kept::Agent, value), value.len());
+        let family = if matches!(self.agent, Act::Family) { Some(agents(&copy.tools.memos)) } else { None };
         self.request(copy, &target, kept)?;
         self.referrer(copy, referrer, end)?;
         self.agent(copy, agent, value, family)?;
