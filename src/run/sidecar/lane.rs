@@ -54,6 +54,8 @@ pub(super) struct Lane {
     /// Lines say something about those behind them.
     stateful: bool,
     scrubber: Option<Scrubber>,
+    /// The time of the last record, while nobody has a scrubber for it.
+    moment: Option<Timestamp>,
     sieve: Sieve,
     open: Option<Segment>,
     /// What stood in front of the position.
@@ -82,6 +84,7 @@ impl Lane {
             formats: formats.to_vec(),
             stateful,
             scrubber: None,
+            moment: None,
             open: None,
             tail: None,
             block: Block::default(),
@@ -100,6 +103,7 @@ impl Lane {
     pub(super) fn rest(&mut self, stateful: bool) {
         if !stateful {
             self.scrubber = None;
+            self.plan.forget();
         }
         self.block = Block::default();
         self.one = Clean::default();
@@ -119,7 +123,19 @@ impl Lane {
     }
 
     /// Reads on, once.
-    pub(super) fn step(&mut self, raw: &mut Raw<'_>, state: &mut LaneState, mut scene: Scene<'_>) -> Result<Step, StoreError> {
+    pub(super) fn step(&mut self, raw: &mut Raw<'_>, state: &mut LaneState, scene: Scene<'_>) -> Result<Step, StoreError> {
+        let stepped = self.step_on(raw, state, scene);
+        // Logs of which each line stands for itself share one: what it remembers takes megabytes.
+        if !self.stateful
+            && let Some(scrubber) = self.scrubber.take_if(|scrubber| scrubber.is_between_lines())
+        {
+            self.moment = scrubber.moment();
+            self.plan.give_back(&self.formats, scrubber);
+        }
+        stepped
+    }
+
+    fn step_on(&mut self, raw: &mut Raw<'_>, state: &mut LaneState, mut scene: Scene<'_>) -> Result<Step, StoreError> {
         if !matches!(self.plan.kind, Kind::Segment(_)) {
             match self.deliver(state, scene.remote.as_deref_mut())? {
                 Step::Idle => {}
@@ -127,7 +143,14 @@ impl Lane {
             }
         }
         if self.scrubber.is_none() {
-            self.scrubber = Some(self.primed(raw, state.position)?);
+            let mut scrubber = match if self.stateful { None } else { self.plan.idle(&self.formats) } {
+                Some(scrubber) => scrubber,
+                None => self.primed(raw, state.position)?,
+            };
+            if !self.stateful {
+                scrubber.go_on_from(self.moment);
+            }
+            self.scrubber = Some(scrubber);
         }
         if self.tail.is_none() {
             if state.position > 0 && state.seam.is_some() && raw.seam(state.position)? != state.seam {

@@ -16,6 +16,16 @@ impl Scrubber {
         self.moment = None;
     }
 
+    /// Goes on with another log, whose last record had this time.
+    pub const fn go_on_from(&mut self, moment: Option<Timestamp>) {
+        self.moment = moment;
+    }
+
+    /// Whether no part of a line waits for the next one.
+    pub fn is_between_lines(&self) -> bool {
+        self.pending.iter().all(Vec::is_empty)
+    }
+
     /// Notes the record's time, which is also that of its keys.
     pub(super) fn note(&mut self, plan: usize, line: &[u8], carried: bool) {
         let Some(plan) = self.plans.get(plan) else { return };
