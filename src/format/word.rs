@@ -62,7 +62,8 @@ pub(crate) fn digits(rest: &[u8]) -> usize {
     }
 }
 
-/// Where the first of these bytes stands.
+/// Where the first of these bytes stands. Its loops are written out: closures in their place were not inlined, and a line took a fifth
+/// more time.
 #[inline(always)]
 pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize> {
     let mut at = 0;

@@ -248,7 +248,7 @@ impl Lane {
         }
         let Some(scrubber) = &mut self.scrubber else { return Ok(()) };
         if scene.receipt {
-            scrubber.forget_moment();
+            scrubber.go_on_from(None);
         }
         let mut tally = Tally::default();
         self.one.clear();

@@ -11,12 +11,7 @@ impl Scrubber {
         self.moment
     }
 
-    /// The next line has the time that it says itself, or none.
-    pub const fn forget_moment(&mut self) {
-        self.moment = None;
-    }
-
-    /// Goes on with another log, whose last record had this time.
+    /// Goes on behind a record of this time, maybe of another log; without one, the next line has the time that it says itself, or none.
     pub const fn go_on_from(&mut self, moment: Option<Timestamp>) {
         self.moment = moment;
     }
