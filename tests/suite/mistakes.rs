@@ -3,12 +3,14 @@
 use super::support::{Dir, logfade};
 
 /// Texts of raw logs: one line each of what servers write.
-const LOGS: [&str; 5] = [
+const LOGS: [&str; 7] = [
     "203.0.113.42 - karin [14/Mar/2025:09:12:31 +0000] \"GET /?q=karin HTTP/2.0\" 200 5316\n",
     "[Fri Mar 14 09:12:31.000000 2025] [core:error] [pid 7] [client 203.0.113.42:7] karin\n",
     "{\"remote_addr\":\"203.0.113.42\",\"user\":\"karin\",\"a\"=\"b\"}\n",
     "#Version: 1.0\n#Fields: date c-ip cs-username\n2025-03-14 203.0.113.42 karin=1\n",
     "Mar 14 09:12:31 web nginx: 203.0.113.42 - karin\n",
+    "time=2025-03-14T09:12:31Z ip=203.0.113.42 user=karin\n",
+    "msg=\"GET /\" ip=203.0.113.42 user=\"karin\"\n",
 ];
 
 #[test]
@@ -36,6 +38,8 @@ fn settings_at_fault_are_shown_whatever_they_begin_with() {
         ("client_addr = drop\n", "string values must be quoted"),
         ("\"client_addr\" = \"drp\"\n", "not an action of this field"),
         ("query.default = \"drp\"\n", "-->"),
+        ("about = \"a = b, 'c' = d\" # x = y\nclient_addr = \"drp\"\n", "not an action of this field"),
+        ("about = \"a \\\"b\\\" = c\"\nclient_addr = \"drp\"\n", "not an action of this field"),
     ] {
         let policy = dir.file("p.toml", text.as_bytes());
         let said = logfade(&["check", "--policy", &policy]).run(b"").expect_code(2).stderr_text();

@@ -40,9 +40,20 @@ fn is_toml(line: &str) -> bool {
     let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     match line.split_once('=') {
         _ if line.starts_with('[') => is_key(line.split('#').next().unwrap_or_default().trim_matches(['[', ']', ' ', '\t', '"', '\''])),
-        Some((key, _)) => is_key(key.trim_matches([' ', '\t', '"', '\''])),
+        Some((key, value)) => is_key(key.trim_matches([' ', '\t', '"', '\''])) && !goes_on(value.trim_start()),
         None => false,
     }
+}
+
+/// Whether another key follows a value on its line, as in logfmt. What cannot be told at a glance passes.
+fn goes_on(value: &str) -> bool {
+    let behind = match value.chars().next() {
+        Some('{' | '[') => return false,
+        Some(quote @ ('"' | '\'')) if !value.contains('\\') => value.get(1..).and_then(|rest| rest.split_once(quote)).map_or("", |(_, behind)| behind),
+        Some('"' | '\'') => return false,
+        _ => value,
+    };
+    behind.split('#').next().is_some_and(|behind| behind.contains('='))
 }
 
 /// Reads the configuration, if there is one.
