@@ -17,16 +17,33 @@ pub enum Piece {
     Slot(Slot),
 }
 
+/// The layouts of a format, tried in turn. Most are longer and shorter ones of the same, so each goes on where the one in front was
+/// stuck, as far as both are the same.
+#[derive(Debug)]
+pub(crate) struct Layouts(Box<[Layout]>);
+
 /// A compiled layout. Slots are indices into the format's slots.
 #[derive(Debug)]
-pub(crate) struct Layout {
+struct Layout {
     head: Box<[u8]>,
     steps: Box<[Step]>,
     /// A blank in a literal stands for a run of blanks and tabs.
     loose: bool,
+    /// How many steps it begins with that the layout in front of it begins with, too.
+    shared: usize,
 }
 
-#[derive(Debug)]
+/// Where a layout did not fit.
+#[derive(Clone, Copy)]
+struct Stuck {
+    step: usize,
+    /// Where the value of that step begins.
+    at: usize,
+    /// How many spans there were before that step.
+    spans: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
 struct Step {
     slot: u16,
     kind: Kind,
@@ -119,13 +136,45 @@ pub(crate) fn register(slots: &mut Vec<Slot>, slot: &Slot) -> u16 {
     index
 }
 
+impl Layouts {
+    /// Compiles the pieces of each layout; the error names the fault, and the layout's number.
+    pub(crate) fn compile(layouts: &[Vec<Piece>], loose: bool, slots: &mut Vec<Slot>) -> Result<Self, (usize, &'static str)> {
+        let mut compiled: Vec<Layout> = Vec::new();
+        for (number, pieces) in layouts.iter().enumerate() {
+            let layout = Layout::compile(pieces, loose, slots, compiled.last()).map_err(|cause| (number, cause))?;
+            compiled.push(layout);
+        }
+        Ok(Self(compiled.into()))
+    }
+
+    /// Cuts a line; pushes nothing that the caller keeps when it fails.
+    #[inline]
+    pub(crate) fn split(&self, line: &[u8], spans: &mut Spans) -> Result<(), Mismatch> {
+        let start = Stuck { step: 0, at: 0, spans: spans.len() };
+        let (mut stuck, mut fault) = (start, Mismatch::Layout);
+        for layout in &self.0 {
+            // Where the step that did not fit is shared, it does not fit again.
+            if layout.shared > stuck.step {
+                continue;
+            }
+            stuck = if layout.shared == stuck.step { stuck } else { start };
+            spans.truncate(stuck.spans);
+            match layout.split(line, spans, &mut stuck) {
+                Ok(()) => return Ok(()),
+                Err(mismatch) => fault = mismatch,
+            }
+        }
+        Err(fault)
+    }
+}
+
 impl Layout {
-    /// Compiles pieces; the error names the fault.
-    pub(crate) fn compile(pieces: &[Piece], loose: bool, slots: &mut Vec<Slot>) -> Result<Self, &'static str> {
+    fn compile(pieces: &[Piece], loose: bool, slots: &mut Vec<Slot>, front: Option<&Self>) -> Result<Self, &'static str> {
         let mut head: Vec<u8> = Vec::new();
         let mut steps: Vec<Step> = Vec::new();
         let mut touching = false;
         let mut hosts = false;
+        let mut alike = true;
         for piece in &join(pieces) {
             match piece {
                 Piece::Literal(text) => {
@@ -144,7 +193,10 @@ impl Layout {
                     }
                     let quoted = steps.last().map_or(&head[..], |step| &step.literal).ends_with(b"\"");
                     let text = if quoted { Text::Quoted } else { Text::Bare };
-                    let slot_index = register(slots, slot);
+                    // The same beginning has the same slots.
+                    let same = front.and_then(|front| front.steps.get(steps.len())).filter(|step| alike && slots.get(usize::from(step.slot)) == Some(slot));
+                    alike = same.is_some();
+                    let slot_index = same.map_or_else(|| register(slots, slot), |step| step.slot);
                     let kind = if hosts && slot.field == Field::ClientAddr { Kind::AddressOnly } else { Kind::of(slot.field) };
                     hosts |= slot.field == Field::Host;
                     steps.push(Step { slot: slot_index, kind, text, stop: Stop::End, literal: Box::default() });
@@ -168,14 +220,22 @@ impl Layout {
                 step.text = Text::Bare;
             }
         }
-        Ok(Self { head: head.into(), steps: steps.into(), loose })
+        let mut layout = Self { head: head.into(), steps: steps.into(), loose, shared: 0 };
+        if let Some(front) = front.filter(|front| front.head == layout.head && front.loose == loose) {
+            layout.shared = front.steps.iter().zip(&layout.steps).take_while(|(one, other)| one == other).count();
+        }
+        Ok(layout)
     }
 
-    /// Cuts a line; pushes nothing that the caller keeps when it fails.
+    /// Goes on from where `stuck` says, or from the line's start; says there where it did not fit.
     #[inline]
-    pub(crate) fn split(&self, line: &[u8], spans: &mut Spans) -> Result<(), Mismatch> {
-        let mut at = self.literal_end(line, 0, &self.head).ok_or(Mismatch::Layout)?;
-        for step in &self.steps {
+    fn split(&self, line: &[u8], spans: &mut Spans, stuck: &mut Stuck) -> Result<(), Mismatch> {
+        if stuck.step == 0 {
+            stuck.at = self.literal_end(line, 0, &self.head).ok_or(Mismatch::Layout)?;
+        }
+        let mut at = stuck.at;
+        for (number, step) in self.steps.iter().enumerate().skip(stuck.step) {
+            *stuck = Stuck { step: number, at, spans: spans.len() };
             // Short values are checked and measured in one go; where the literal does not follow, the search decides.
             if let Some(width) = step.kind.width(line.get(at..).unwrap_or_default())
                 && begins(line.get(at + width..).unwrap_or_default(), &step.literal)
@@ -202,6 +262,7 @@ impl Layout {
             }
             at = next;
         }
+        *stuck = Stuck { step: self.steps.len(), at, spans: spans.len() };
         if at == line.len() { Ok(()) } else { Err(Mismatch::Layout) }
     }
 
@@ -446,7 +507,7 @@ mod tests {
 
     fn split(layout: &str, loose: bool, line: &str) -> Result<Vec<String>, Mismatch> {
         let mut slots = Vec::new();
-        let layout = Layout::compile(&directive::braces(layout).unwrap_or_default(), loose, &mut slots).map_err(|_| Mismatch::Layout)?;
+        let layout = Layouts::compile(&[directive::braces(layout).unwrap_or_default()], loose, &mut slots).map_err(|_| Mismatch::Layout)?;
         let mut spans = Spans::default();
         layout.split(line.as_bytes(), &mut spans)?;
         Ok(spans.as_slice().iter().map(|span| format!("{}={}", slots[span.slot as usize].field.name(), &line[span.range()])).collect())
@@ -481,6 +542,42 @@ mod tests {
     fn loose_layouts_take_runs_of_blanks() {
         let fields = split("{time} {duration} {client_addr} {server:code}/{status} {bytes}", true, "1570784654.576    111 192.0.2.1\tTCP_MISS/301 491");
         assert_eq!(fields.map(|fields| fields.len()), Ok(6));
+    }
+
+    #[test]
+    fn layouts_go_on_where_the_one_in_front_was_stuck() {
+        let texts = [
+            "{client_addr} [{time}] {other:x} \"{referrer}\" {tls}",
+            "{client_addr} [{time}] {other:x} \"{referrer}\"",
+            "{client_addr} [{time}] \"{host}\"",
+            "{client_addr} [{time}] \"{host}\"{url}",
+            "{client_addr}",
+        ];
+        let mut slots = Vec::new();
+        let pieces = texts.map(|text| directive::braces(text).unwrap());
+        let layouts = Layouts::compile(&pieces, false, &mut slots).unwrap();
+        assert_eq!(layouts.0.iter().map(|layout| layout.shared).collect::<Vec<_>>(), [0, 3, 1, 3, 0]);
+        // Each has what it would have had alone.
+        let lines = [
+            ("192.0.2.1 [00:00:01] a \"b\" c", Ok(5)),
+            ("192.0.2.1 [00:00:01] a \"b\"", Ok(4)),
+            ("192.0.2.1 [00:00:01] a b", Err(Mismatch::Value)),
+            ("192.0.2.1 [00:00:01] \"b\"/c", Ok(4)),
+            ("192.0.2.1 [00:00:01] \"b\"", Ok(3)),
+            ("192.0.2.1", Ok(1)),
+            ("192.0.2.1 [never] a \"b\" c", Err(Mismatch::Value)),
+        ];
+        for (line, expected) in lines {
+            let mut spans = Spans::default();
+            let found = layouts.split(line.as_bytes(), &mut spans).map(|()| spans.as_slice().len());
+            let alone = pieces.iter().map(|pieces| {
+                let mut spans = Spans::default();
+                let layout = Layouts::compile(std::slice::from_ref(pieces), false, &mut Vec::new()).unwrap();
+                layout.split(line.as_bytes(), &mut spans).map(|()| spans.as_slice().len())
+            });
+            assert_eq!(found, alone.reduce(|before, next| before.or(next)).unwrap(), "{line}");
+            assert_eq!(found, expected, "{line}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use table::{Columns, Directive};
 
 use directive::DirectiveError;
 use layout::Kind;
-use layout::Layout;
+use layout::Layouts;
 use std::sync::Arc;
 
 /// A compiled layout of lines.
@@ -45,7 +45,7 @@ pub struct Format {
 
 #[derive(Debug)]
 enum Shape {
-    Text(Vec<Layout>),
+    Text(Layouts),
     Json(json::Tree),
     W3c(table::Names),
     Ltsv(table::Names),
@@ -99,7 +99,9 @@ type Read = fn(&str) -> Result<Vec<Piece>, DirectiveError>;
 /// Where the first value begins that nothing parts from the one in front: behind it, no beginning of the string compiles.
 fn touching(read: Read, body: &str) -> usize {
     let is_torn = |end: &usize| {
-        body.get(..*end).and_then(|front| read(front).ok()).is_some_and(|pieces| Layout::compile(&pieces, false, &mut envelope::slots()).err() == Some(layout::TOUCHING))
+        body.get(..*end)
+            .and_then(|front| read(front).ok())
+            .is_some_and(|pieces| Layouts::compile(&[pieces], false, &mut envelope::slots()).is_err_and(|(_, cause)| cause == layout::TOUCHING))
     };
     let end = (1..=body.len()).find(is_torn).unwrap_or_default();
     body.get(..end).and_then(|front| front.rfind(['$', '%'])).unwrap_or_default()
@@ -119,12 +121,12 @@ impl Format {
         let fault = |fault| FormatError::Directive { text: body.to_owned(), fault };
         let pieces = read(body).map_err(fault)?;
         let mut slots = envelope::slots();
-        let layout = Layout::compile(&pieces, false, &mut slots).map_err(|cause| {
+        let layouts = Layouts::compile(&[pieces], false, &mut slots).map_err(|(_, cause)| {
             let (at, remedy) =
                 if cause == layout::TOUCHING { (touching(read, body), "put text between the two, as the log has it") } else { (0, "put at least one value into the format") };
             fault(DirectiveError { at, cause, remedy })
         })?;
-        Ok(Arc::new(Self { name: name.to_owned(), slots, shape: Shape::Text(vec![layout]) }))
+        Ok(Arc::new(Self { name: name.to_owned(), slots, shape: Shape::Text(layouts) }))
     }
 
     /// A JSON format from a map of members to fields (`a.b` is a member of an object); what is not in it is [`Field::Other`].
@@ -169,17 +171,7 @@ impl Format {
     pub fn split(&self, line: &[u8], columns: &mut Columns, spans: &mut Spans) -> Result<Line, Mismatch> {
         let before = spans.len();
         let split = match &self.shape {
-            Shape::Text(layouts) => {
-                let mut split = Err(Mismatch::Layout);
-                for layout in layouts {
-                    split = layout.split(line, spans);
-                    if split.is_ok() {
-                        break;
-                    }
-                    spans.truncate(before);
-                }
-                split
-            }
+            Shape::Text(layouts) => layouts.split(line, spans),
             Shape::Json(tree) => tree.split(line, spans),
             Shape::W3c(names) => {
                 if let Some(directive) = table::directive(line) {

@@ -1,6 +1,6 @@
 //! The named formats, compiled from data when first asked for.
 
-use super::layout::Layout;
+use super::layout::Layouts;
 use super::span::Slot;
 use super::{Field, Format, Shape, directive, envelope, error_log::ErrorSlots, json::Tree, table::Names};
 use std::collections::BTreeMap;
@@ -136,12 +136,9 @@ fn compile(entry: &Entry, named: &Named) -> Result<Format, String> {
         _ if !entry.w3c.is_empty() => Shape::W3c(Names::compile(&fields(&entry.w3c)?, &entry.default, &mut slots)),
         _ if !entry.ltsv.is_empty() => Shape::Ltsv(Names::compile(&fields(&entry.ltsv)?, &[], &mut slots)),
         _ => {
-            let mut layouts = Vec::new();
-            for text in &entry.layout {
-                let pieces = directive::braces(text).map_err(|error| format!("{}: {} at {}", entry.name, error.cause, error.at))?;
-                layouts.push(Layout::compile(&pieces, entry.loose, &mut slots).map_err(|cause| format!("{}: {cause}: {text}", entry.name))?);
-            }
-            Shape::Text(layouts)
+            let read = |text: &String| directive::braces(text).map_err(|error| format!("{}: {} at {}: {text}", entry.name, error.cause, error.at));
+            let layouts = entry.layout.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            Shape::Text(Layouts::compile(&layouts, entry.loose, &mut slots).map_err(|(number, cause)| format!("{}: {cause} in layout {number}", entry.name))?)
         }
     };
     Ok(Format { name: entry.name.clone(), slots, shape })

@@ -3,7 +3,7 @@
 use super::layout::{Kind, register};
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
-use super::word::first;
+use super::word::Places;
 use super::{Field, variables};
 use std::ops::Range;
 
@@ -103,7 +103,7 @@ impl Names {
                     return self.push(line, start + 1..end - 1, slot, text, spans);
                 }
                 // FTP logs of IIS have `[2]USER` for a method.
-                if !(value.is_empty() || field == Field::Method || Kind::of(field).accepts(value)) {
+                if !(matches!(value, b"" | b"-") || field == Field::Method || Kind::of(field).accepts(value)) {
                     return Err(Mismatch::Value);
                 }
                 spans.push(start, end, slot, text);
@@ -212,32 +212,32 @@ fn looks_like(title: &str, cell: &[u8]) -> bool {
 
 fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
     let tab = memchr::memchr(b'\t', line).is_some();
-    let blank = |byte: u8| if tab { byte == b'\t' } else { byte == b' ' };
+    let blank = if tab { b'\t' } else { b' ' };
+    let mut blanks = Places::new(blank, line);
     let mut at = 0;
     let mut names_user = false;
     for (index, slot) in columns.0.iter().enumerate() {
-        let rest = line.get(at..).unwrap_or_default();
         // Oracle's Web Cache puts values with blanks into quotes.
-        let quoted = !tab && rest.first() == Some(&b'"');
+        let quoted = !tab && line.get(at) == Some(&b'"');
         let (start, end, text) = if quoted {
-            let close = rest.get(1..).and_then(|rest| memchr::memchr(b'"', rest)).ok_or(Mismatch::Columns)?;
+            let close = line.get(at + 1..).and_then(|rest| memchr::memchr(b'"', rest)).ok_or(Mismatch::Columns)?;
             (at + 1, at + 1 + close, Text::Quoted)
         } else {
-            let width = first([if tab { b'\t' } else { b' ' }], rest).unwrap_or(rest.len());
-            if width == 0 && !tab {
+            let end = blanks.next(at).unwrap_or(line.len());
+            if end <= at && !tab {
                 return Err(Mismatch::Columns);
             }
-            (at, at + width, if tab { Text::Bare } else { Text::Plus })
+            (at, end, if tab { Text::Bare } else { Text::Plus })
         };
-        let field = names.fields.get(usize::from(*slot)).copied();
+        let field = names.fields.get(usize::from(*slot)).copied().unwrap_or(Field::Other);
         // What FTP's USER and PASS say stands in the column of the path.
         let value = line.get(start..end).unwrap_or_default();
-        names_user |= field == Some(Field::Method) && (value.ends_with(b"]USER") || value.ends_with(b"]PASS"));
-        let slot = if names_user && field == Some(Field::Path) { names.user } else { *slot };
+        names_user |= field == Field::Method && (value.ends_with(b"]USER") || value.ends_with(b"]PASS"));
+        let slot = if names_user && field == Field::Path { names.user } else { *slot };
         names.push(line, start..end, slot, text, spans)?;
         at = end + usize::from(quoted);
         if index + 1 < columns.0.len() {
-            let gap = line.get(at..).unwrap_or_default().iter().take_while(|byte| blank(**byte)).count();
+            let gap = line.get(at..).unwrap_or_default().iter().take_while(|byte| **byte == blank).count();
             if gap == 0 {
                 return Err(Mismatch::Columns);
             }

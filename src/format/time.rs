@@ -77,26 +77,51 @@ fn general(value: &[u8]) -> Option<Shape> {
     if value.len() > LONGEST || value.len() < 8 {
         return None;
     }
+    match iso(value) {
+        Some(at) if at == value.len() => return Some(Shape::Date),
+        Some(at) if value.get(at..).is_some_and(is_clock) => return clocked(value, at),
+        Some(_) | None => {}
+    }
     if value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
         return epoch(value);
     }
     for head in HEADS {
-        let Some(front) = value.get(..head.len()) else { continue };
-        let clock = value.get(head.len()..).unwrap_or_default();
+        let (Some(front), Some(clock)) = (value.get(..head.len()), value.get(head.len()..)) else { continue };
         if matches(front, head) && is_clock(clock) {
-            let at = head.len();
-            let mut end = at + 8;
-            let mut fraction = end..end;
-            if matches!(value.get(end), Some(b'.' | b',')) {
-                let digits = value.get(end + 1..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                fraction = end + 1..end + 1 + digits;
-                end = fraction.end;
-            }
-            return is_zone(value.get(end..)?).then_some(Shape::Clock { at, fraction });
+            return clocked(value, head.len());
         }
     }
     let dates: [&[u8]; 3] = [b"dddd-dd-dd", b"dddd/dd/dd", b"dd/aaa/dddd"];
     dates.iter().any(|date| date.len() == value.len() && matches(value, date)).then_some(Shape::Date)
+}
+
+/// Where the clock would begin behind `dddd-dd-ddT`, `dddd-dd-dd ` or `dddd/dd/dd `, or in a value of eight bytes: what most servers
+/// write beside [`is_clf`], eight bytes at a time. The end of the value, if that is where the date ends.
+#[inline]
+fn iso(value: &[u8]) -> Option<usize> {
+    const FRONT: Masks = Masks::of(b"ddddzddz");
+    if value.len() == 8 {
+        return (value[2] == b':').then_some(0);
+    }
+    let front = value.first_chunk::<10>()?;
+    let fits = FRONT.fit(u64::from_le_bytes(*value.first_chunk()?)) & front[8].is_ascii_digit() & front[9].is_ascii_digit() & (front[4] == front[7]);
+    match (front[4], value.get(10)) {
+        (b'-', Some(b'T' | b' ')) | (b'/', Some(b' ')) => fits.then_some(11),
+        (b'-' | b'/', None) => fits.then_some(10),
+        _ => None,
+    }
+}
+
+/// A time whose clock begins at `at`: a fraction and a zone may follow.
+fn clocked(value: &[u8], at: usize) -> Option<Shape> {
+    let mut end = at + 8;
+    let mut fraction = end..end;
+    if matches!(value.get(end), Some(b'.' | b',')) {
+        let digits = value.get(end + 1..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        fraction = end + 1..end + 1 + digits;
+        end = fraction.end;
+    }
+    is_zone(value.get(end..)?).then_some(Shape::Clock { at, fraction })
 }
 
 fn epoch(value: &[u8]) -> Option<Shape> {

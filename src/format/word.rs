@@ -82,6 +82,50 @@ pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize
     first_in_end(bytes, rest, at)
 }
 
+/// The places of a byte, one behind the other: each byte of the text is looked at once, many at a time.
+pub(crate) struct Places<'a> {
+    byte: u8,
+    text: &'a [u8],
+    /// Where the window begins whose places are in `marks`.
+    at: usize,
+    marks: u64,
+}
+
+impl<'a> Places<'a> {
+    #[inline]
+    pub(crate) fn new(byte: u8, text: &'a [u8]) -> Self {
+        let mut places = Self { byte, text, at: 0, marks: 0 };
+        places.look();
+        places
+    }
+
+    #[inline(always)]
+    fn look(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        // No byte that somebody looks for is beyond the end.
+        let mut last = [!self.byte; WIDE];
+        let front = rest.first_chunk().unwrap_or_else(|| {
+            last.iter_mut().zip(rest).for_each(|(room, byte)| *room = *byte);
+            &last
+        });
+        self.marks = u8x64::new(*front).simd_eq(u8x64::splat(self.byte)).to_bitmask();
+    }
+
+    /// The first place at or behind `from`, which never goes back.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, from: usize) -> Option<usize> {
+        while from >= self.at + WIDE || self.marks >> (from.max(self.at) - self.at) == 0 {
+            self.at += WIDE;
+            self.look();
+            if self.at >= self.text.len() {
+                return None;
+            }
+        }
+        let from = from.max(self.at) - self.at;
+        Some(self.at + from + (self.marks >> from).trailing_zeros() as usize)
+    }
+}
+
 /// Apart, because most searches end before.
 #[inline(never)]
 fn first_in_end<const N: usize>(bytes: [u8; N], rest: &[u8], mut at: usize) -> Option<usize> {
@@ -204,6 +248,17 @@ mod tests {
             prop_assert_eq!(first([b'?'], text), text.iter().position(|byte| *byte == b'?'));
             prop_assert_eq!(first([b'?', b'"'], text), text.iter().position(|byte| matches!(byte, b'?' | b'"')));
             prop_assert_eq!(first([b'!'], text), None);
+        }
+
+        #[test]
+        fn every_place_is_found(text in "[ab]{0,300}", steps in proptest::collection::vec(0..90_usize, 0..20)) {
+            let text = text.as_bytes();
+            let (mut places, mut from) = (Places::new(b'b', text), 0);
+            for step in steps {
+                from += step;
+                let expected = text.iter().skip(from).position(|byte| *byte == b'b').map(|at| from + at);
+                prop_assert_eq!(places.next(from), expected);
+            }
         }
 
         #[test]

@@ -63,11 +63,19 @@ pub struct Settings {
 pub(super) struct Plan {
     pub format: Arc<Format>,
     pub acts: Vec<Act>,
+    /// The number of its first slot among those of all plans.
+    pub first: usize,
 }
 
 impl Plan {
-    pub(super) fn new(format: &Arc<Format>, policy: &Policy) -> Self {
-        Self { format: Arc::clone(format), acts: format.slots().iter().map(|slot| Act::compile(slot, policy, format)).collect() }
+    fn all(formats: &[Arc<Format>], policy: &Policy) -> Vec<Self> {
+        let mut first = 0;
+        let plan = |format: &Arc<Format>| {
+            let acts: Vec<Act> = format.slots().iter().map(|slot| Act::compile(slot, policy, format)).collect();
+            first += acts.len();
+            Self { format: Arc::clone(format), first: first - acts.len(), acts }
+        };
+        formats.iter().map(plan).collect()
     }
 }
 
@@ -107,7 +115,7 @@ struct Found {
 impl Scrubber {
     /// Compiles the policy for each format.
     pub fn new(settings: &Settings) -> Self {
-        let plans: Vec<Plan> = settings.formats.iter().map(|format| Plan::new(format, &settings.policy)).collect();
+        let plans = Plan::all(&settings.formats, &settings.policy);
         Self {
             columns: vec![Columns::default(); plans.len()],
             plans,

@@ -48,7 +48,7 @@ pub(super) fn values(
                 Edit::Gone
             }
             Text::JsonNest => continue,
-            Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => tools.apply(act, value)?,
+            Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => tools.apply_in(plan.first + usize::from(span.slot), act, value)?,
         };
         if edit == Edit::Same {
             continue;

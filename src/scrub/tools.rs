@@ -1,6 +1,7 @@
 //! Acts applied to values: each value stays, goes, is replaced or is masked.
 
 mod keyed;
+mod last;
 mod plain;
 
 use super::act::{Act, AddressAct};
@@ -20,11 +21,12 @@ use super::url::{self, Referrer};
 use crate::format::request::query_start;
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use jiff::Timestamp;
+use last::Last;
 use plain::is_plain;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Kinds of results that are kept; families take one for each way of writing a value.
+/// Kinds of results that are kept; families take one for each way of writing blanks.
 const DETECTED: u8 = 1;
 const ADDRESS: u8 = 2;
 const REFERRER: u8 = 3;
@@ -65,6 +67,7 @@ pub(crate) struct Tools {
     pub filled: usize,
     /// The origin that the lane wrote last as it came, up to and with its slash.
     pub origin: Vec<u8>,
+    lasts: Vec<Last>,
     residual: Residual,
     tokens: Tokens,
     policy: Arc<Policy>,
@@ -102,6 +105,7 @@ impl Tools {
             room: Box::new([0; ROOM]),
             filled: 0,
             origin: Vec::new(),
+            lasts: Vec::new(),
             residual: Residual::default(),
             tokens: Tokens::default(),
             policy,
@@ -444,20 +448,23 @@ impl Tools {
     fn family(&mut self, value: Value<'_>) -> Edit {
         self.piece.clear();
         let bytes = value.bytes;
-        let hash = self.memos.agents.hash(FAMILY + value.text as u8, bytes);
-        match self.memos.agents.find(hash, bytes) {
-            Some(piece) => self.piece.extend_from_slice(piece),
-            None => {
-                self.reduce(value);
-                self.memos.agents.keep(hash, bytes, &self.piece);
-            }
-        }
         // A reduced agent holds blanks; where blanks end values they are written as this log writes them.
-        if value.text == Text::Plus || (value.text == Text::Bare && value.after.first() == Some(&b' ')) {
-            self.join_blanks(b"+");
-        } else if value.text == Text::Bare && is_coded(bytes) {
-            self.join_blanks(b"%20");
+        let (kind, blank): (u8, &[u8]) = match value.text {
+            Text::Plus => (1, b"+"),
+            Text::Bare if value.after.first() == Some(&b' ') => (2, b"+"),
+            Text::Bare if is_coded(bytes) => (3, b"%20"),
+            Text::Bare | Text::Quoted | Text::Json | Text::JsonScalar | Text::JsonNest | Text::JsonKey | Text::Tail => (0, b" "),
+        };
+        let hash = self.memos.agents.hash(FAMILY + kind, bytes);
+        if let Some(piece) = self.memos.agents.find(hash, bytes) {
+            self.piece.extend_from_slice(piece);
+            return Edit::Piece;
         }
+        self.reduce(value);
+        if blank != b" " {
+            self.join_blanks(blank);
+        }
+        self.memos.agents.keep(hash, bytes, &self.piece);
         Edit::Piece
     }
 
