@@ -1,6 +1,6 @@
 //! What carriers put around a line: peeled before the format, put back after, fields of its own.
 
-use super::json::Tree;
+use super::json::{Followers, Tree};
 use super::span::{Slot, Spans, Text};
 use super::{Field, time};
 use std::sync::OnceLock;
@@ -292,7 +292,7 @@ fn json(line: &[u8], spans: &mut Spans) -> Option<Peeled> {
     };
     let (envelope, tree, numbers) = carriers().get(index)?;
     let mut found = Spans::default();
-    tree.split(line, &mut found).ok()?;
+    tree.split(line, &mut Followers::default(), &mut found).ok()?;
     let mut nested = None;
     for span in found.as_slice() {
         let slot = numbers.get(usize::from(span.slot)).copied().unwrap_or(OTHER);

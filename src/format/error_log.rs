@@ -86,8 +86,8 @@ const CLIENT: &[u8] = b", client: ";
 
 /// The first `, client: ` that an address follows: a message may quote the user.
 fn client_at(line: &[u8], from: usize) -> Option<usize> {
-    memmem::find_iter(line.get(from..)?, CLIENT).map(|at| at + from).find(|at| {
-        let value = line.get(at + CLIENT.len()..).unwrap_or_default();
+    memchr::memchr_iter(b',', line.get(from..)?).map(|at| at + from).find(|at| {
+        let Some(value) = line.get(*at..).and_then(|rest| rest.strip_prefix(CLIENT)) else { return false };
         let width = value.iter().position(|byte| *byte == b',').unwrap_or(value.len());
         Kind::of(Field::ClientAddr).accepts(value.get(..width).unwrap_or_default())
     })
@@ -97,7 +97,7 @@ fn client_at(line: &[u8], from: usize) -> Option<usize> {
 fn details(slots: &ErrorSlots, line: &[u8], mut at: usize, spans: &mut Spans) -> Result<(), Mismatch> {
     while at < line.len() {
         let rest = line.get(at..).and_then(|rest| rest.strip_prefix(b", ")).ok_or(Mismatch::Layout)?;
-        let colon = memmem::find(rest.get(..16.min(rest.len())).unwrap_or_default(), b": ").ok_or(Mismatch::Layout)?;
+        let colon = rest.windows(2).take(15).position(|two| two == b": ").ok_or(Mismatch::Layout)?;
         let start = at + 2 + colon + 2;
         let (slot, field) = match rest.get(..colon).unwrap_or_default() {
             b"client" => (slots.client, Field::ClientAddr),
@@ -116,11 +116,11 @@ fn details(slots: &ErrorSlots, line: &[u8], mut at: usize, spans: &mut Spans) ->
         let value = line.get(start..).unwrap_or_default();
         let (from, to, next) = if value.first() == Some(&b'"') {
             // Quotes inside are not escaped here: the value ends where the next pair or the line's end follows.
-            let ends = memmem::find_iter(value.get(1..).unwrap_or_default(), b"\"").map(|at| at + 1);
-            let close = ends.into_iter().find(|close| is_pair(value.get(close + 1..).unwrap_or_default())).ok_or(Mismatch::Layout)?;
+            let mut ends = memchr::memchr_iter(b'"', value).skip(1);
+            let close = ends.find(|close| is_pair(value.get(close + 1..).unwrap_or_default())).ok_or(Mismatch::Layout)?;
             (start + 1, start + close, start + close + 1)
         } else {
-            let width = memmem::find(value, b", ").unwrap_or(value.len());
+            let width = memchr::memchr_iter(b',', value).find(|at| value.get(at + 1) == Some(&b' ')).unwrap_or(value.len());
             (start, start + width, start + width)
         };
         if field == Field::Request {

@@ -4,7 +4,7 @@
 
 use super::request::{self, PARTS};
 use super::span::{Mismatch, Slot, Spans, Text};
-use super::word::first;
+use super::word::{digits, first};
 use super::{Field, time};
 use memchr::memmem;
 
@@ -452,8 +452,8 @@ impl Kind {
             }
             Self::Status => matches!(rest, [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..]).then_some(3),
             Self::Number => {
-                let width = rest.iter().take(20).position(|byte| !byte.is_ascii_digit())?;
-                (width > 0).then_some(width)
+                let width = digits(rest);
+                (1..20).contains(&width).then_some(width)
             }
             Self::Time => rest.first_chunk().is_some_and(time::is_clf).then_some(26),
             // Absent, as nearly always.
@@ -473,7 +473,7 @@ impl Kind {
             Self::Method => value == b"-" || (!value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))),
             Self::Number => match value {
                 [] => false,
-                short if short.len() <= 20 && short.iter().all(u8::is_ascii_digit) => true,
+                short if short.len() <= 20 && digits(short) == short.len() => true,
                 list => list.len() < 128 && !holds_blank(list) && list.split(|byte| matches!(byte, b' ' | b',' | b':')).all(is_number),
             },
             Self::Status => match value {

@@ -158,7 +158,7 @@ impl Format {
 
     /// Whether splitting checked what values of `field` look like, so that none can be an address.
     pub(crate) const fn checks(&self, field: Field) -> bool {
-        matches!(self.shape, Shape::Text(_)) && matches!(field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Time)
+        matches!(self.shape, Shape::Text(_) | Shape::W3c(_) | Shape::Ltsv(_)) && matches!(field, Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Time)
     }
 
     /// Whether a line's meaning depends on lines before it.
@@ -172,7 +172,7 @@ impl Format {
         let before = spans.len();
         let split = match &self.shape {
             Shape::Text(layouts) => layouts.split(line, spans),
-            Shape::Json(tree) => tree.split(line, spans),
+            Shape::Json(tree) => tree.split(line, &mut columns.followers, spans),
             Shape::W3c(names) => {
                 if let Some(directive) = table::directive(line) {
                     table::read_fields(names, line, columns);

@@ -1,5 +1,6 @@
 //! Tables: W3C extended logs (IIS, CloudFront, Zeek) whose `#Fields:` may change inside a file, and LTSV.
 
+use super::json::Followers;
 use super::layout::{Kind, register};
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
@@ -7,9 +8,13 @@ use super::word::Places;
 use super::{Field, variables};
 use std::ops::Range;
 
-/// The columns in force; belongs to the reader of a file, not to the format.
+/// What the lines before say about the next one: belongs to the reader of a file, not to the format.
 #[derive(Clone, Debug, Default)]
-pub struct Columns(Vec<u16>);
+pub struct Columns {
+    /// The slot and the kind of each column in force.
+    columns: Vec<(u16, Kind)>,
+    pub(super) followers: Followers,
+}
 
 /// Slots by column or label name.
 #[derive(Debug)]
@@ -20,7 +25,8 @@ pub(crate) struct Names {
     headers: Vec<(Field, u16)>,
     user: u16,
     other: u16,
-    fields: Vec<Field>,
+    /// The kind of values of each slot.
+    kinds: Vec<Kind>,
     /// What the table calls each slot.
     titles: Vec<String>,
     /// Columns of files that have no `#Fields:`.
@@ -59,7 +65,7 @@ impl Names {
             }
         }
         known.sort();
-        let mut names = Self { known, headers, user, other, fields: slots.iter().map(|slot| slot.field).collect(), titles, defaults: Vec::new() };
+        let mut names = Self { known, headers, user, other, kinds: slots.iter().map(|slot| Kind::of(slot.field)).collect(), titles, defaults: Vec::new() };
         names.defaults = defaults.iter().filter_map(|line| names.columns(line.as_bytes())).collect();
         names
     }
@@ -85,32 +91,38 @@ impl Names {
     fn columns(&self, names: &[u8]) -> Option<Columns> {
         let words = || names.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
         let sane = |word: &[u8]| word.len() <= 64 && word.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')' | b':' | b'/'));
-        (words().next().is_some() && words().all(sane)).then(|| Columns(words().map(|word| self.slot(word)).collect()))
+        (words().next().is_some() && words().all(sane)).then(|| Columns { columns: words().map(|word| self.column(self.slot(word))).collect(), followers: Followers::default() })
     }
 
-    #[inline]
-    fn push(&self, line: &[u8], range: Range<usize>, slot: u16, text: Text, spans: &mut Spans) -> Result<(), Mismatch> {
-        let field = self.fields.get(usize::from(slot)).copied().unwrap_or(Field::Other);
-        let (start, end) = (range.start, range.end);
-        match Kind::of(field) {
-            Kind::Request => request::request(line, start, end, slot, text, spans),
-            Kind::Url => request::url(line, start, end, slot, text, spans),
-            Kind::Path => request::path(line, start, end, slot, text, spans),
-            Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Method | Kind::Number | Kind::Status | Kind::Time | Kind::User | Kind::List | Kind::Any => {
-                let value = line.get(range).unwrap_or_default();
-                // LTSV and Squid-like writers put the time into brackets.
-                if field == Field::Time && value.starts_with(b"[") && value.ends_with(b"]") && value.len() > 2 {
-                    return self.push(line, start + 1..end - 1, slot, text, spans);
-                }
-                // FTP logs of IIS have `[2]USER` for a method.
-                if !(matches!(value, b"" | b"-") || field == Field::Method || Kind::of(field).accepts(value)) {
-                    return Err(Mismatch::Value);
-                }
-                spans.push(start, end, slot, text);
+    fn column(&self, slot: u16) -> (u16, Kind) {
+        (slot, self.kinds.get(usize::from(slot)).copied().unwrap_or(Kind::Any))
+    }
+}
+
+/// Adds the spans of a value.
+#[inline]
+fn push(line: &[u8], Range { mut start, mut end }: Range<usize>, (slot, kind): (u16, Kind), text: Text, spans: &mut Spans) -> Result<(), Mismatch> {
+    let mut value = line.get(start..end).unwrap_or_default();
+    match kind {
+        Kind::Request => return Ok(request::request(line, start, end, slot, text, spans)),
+        Kind::Url => return Ok(request::url(line, start, end, slot, text, spans)),
+        Kind::Path => return Ok(request::path(line, start, end, slot, text, spans)),
+        // FTP logs of IIS have `[2]USER` for a method.
+        Kind::Method | Kind::List | Kind::Any => {}
+        Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Number | Kind::Status | Kind::Time | Kind::User => {
+            // LTSV and Squid-like writers put the time into brackets.
+            if let (Kind::Time, [b'[', inner @ .., b']']) = (kind, value)
+                && !inner.is_empty()
+            {
+                (start, end, value) = (start + 1, end - 1, inner);
+            }
+            if !matches!(value, b"" | b"-") && !kind.accepts(value) {
+                return Err(Mismatch::Value);
             }
         }
-        Ok(())
     }
+    spans.push(start, end, slot, text);
+    Ok(())
 }
 
 /// W3C directives, and Zeek's.
@@ -165,7 +177,7 @@ pub(crate) fn read_fields(names: &Names, line: &[u8], columns: &mut Columns) {
 
 /// Cuts a row of a W3C table.
 pub(crate) fn row(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
-    if !columns.0.is_empty() {
+    if !columns.columns.is_empty() {
         return cells(names, line, columns, spans);
     }
     let before = spans.len();
@@ -182,7 +194,8 @@ pub(crate) fn row(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spa
 fn guess(names: &Names, line: &[u8], columns: &Columns) -> bool {
     let tab = memchr::memchr(b'\t', line).is_some();
     let mut cells = line.split(|byte| *byte == if tab { b'\t' } else { b' ' });
-    let fits = columns.0.iter().all(|slot| cells.next().is_some_and(|cell| cell == b"-" || names.titles.get(usize::from(*slot)).is_none_or(|title| looks_like(title, cell))));
+    let fits =
+        columns.columns.iter().all(|(slot, _)| cells.next().is_some_and(|cell| cell == b"-" || names.titles.get(usize::from(*slot)).is_none_or(|title| looks_like(title, cell))));
     fits && cells.next().is_none()
 }
 
@@ -216,7 +229,7 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
     let mut blanks = Places::new(blank, line);
     let mut at = 0;
     let mut names_user = false;
-    for (index, slot) in columns.0.iter().enumerate() {
+    for (index, column) in columns.columns.iter().enumerate() {
         // Oracle's Web Cache puts values with blanks into quotes.
         let quoted = !tab && line.get(at) == Some(&b'"');
         let (start, end, text) = if quoted {
@@ -229,19 +242,17 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
             }
             (at, end, if tab { Text::Bare } else { Text::Plus })
         };
-        let field = names.fields.get(usize::from(*slot)).copied().unwrap_or(Field::Other);
         // What FTP's USER and PASS say stands in the column of the path.
         let value = line.get(start..end).unwrap_or_default();
-        names_user |= field == Field::Method && (value.ends_with(b"]USER") || value.ends_with(b"]PASS"));
-        let slot = if names_user && field == Field::Path { names.user } else { *slot };
-        names.push(line, start..end, slot, text, spans)?;
+        names_user |= column.1 == Kind::Method && (value.ends_with(b"]USER") || value.ends_with(b"]PASS"));
+        let column = if names_user && column.1 == Kind::Path { names.column(names.user) } else { *column };
+        push(line, start..end, column, text, spans)?;
         at = end + usize::from(quoted);
-        if index + 1 < columns.0.len() {
-            let gap = line.get(at..).unwrap_or_default().iter().take_while(|byte| **byte == blank).count();
-            if gap == 0 {
-                return Err(Mismatch::Columns);
-            }
-            at += if tab { 1 } else { gap };
+        if index + 1 < columns.columns.len() {
+            at += match line.get(at..).unwrap_or_default() {
+                [first, second, ..] if *first == blank && (tab || *second != blank) => 1,
+                rest => Some(rest.iter().take_while(|byte| **byte == blank).count()).filter(|gap| *gap > 0).ok_or(Mismatch::Columns)?,
+            };
         }
     }
     let rest = line.get(at..).unwrap_or_default();
@@ -260,7 +271,7 @@ pub(crate) fn ltsv(names: &Names, line: &[u8], spans: &mut Spans) -> Result<(), 
         }
         let slot = names.slot(label);
         known += usize::from(slot != names.other);
-        names.push(line, at + colon + 1..at + cell.len(), slot, Text::Bare, spans)?;
+        push(line, at + colon + 1..at + cell.len(), names.column(slot), Text::Bare, spans)?;
         at += cell.len() + 1;
     }
     if known >= 3 { Ok(()) } else { Err(Mismatch::Required) }

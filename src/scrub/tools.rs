@@ -266,7 +266,7 @@ impl Tools {
     fn address(&mut self, act: &AddressAct, kind: u8, bytes: &[u8]) -> Option<Edit> {
         self.piece.clear();
         // IPv4 is read faster than it is looked up.
-        if bytes.len() <= 15
+        if (bytes.len() <= 15 || (bytes.len() <= 21 && bytes.iter().take(4).any(|byte| *byte == b'.')))
             && let Some(endpoint) = address::parse(bytes)
         {
             return Some(self.one(act, &endpoint, bytes));
