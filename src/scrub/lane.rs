@@ -81,12 +81,8 @@ impl Lane {
     #[inline]
     pub(super) fn line(&self, (block, max): (&[u8], usize), watch: &mut Watch, tools: &mut Tools, tally: &mut Tally) -> Option<usize> {
         let masked = tally.masked;
-        // In a line that is the lane's, no bracket stands in front of its time.
-        if self.keyed {
-            tools.turn(watch.read(stamp(block)?));
-        }
         let mut copy = Copy { line: block, from: 0, at: tools.filled, tools, tally };
-        let width = self.values(&mut copy).filter(|end| *end <= max).and_then(|end| {
+        let width = self.values(&mut copy, watch).filter(|end| *end <= max).and_then(|end| {
             let width = match block.get(end) {
                 Some(b'\n') => end + 1,
                 Some(_) => return None,
@@ -105,25 +101,21 @@ impl Lane {
 
     /// Where the line ends. No search goes beyond it: each stops at a line's end as well.
     #[inline]
-    fn values(&self, copy: &mut Copy<'_>) -> Option<usize> {
+    fn values(&self, copy: &mut Copy<'_>, watch: &mut Watch) -> Option<usize> {
         let line = copy.line;
-        let address = match (dotted(line), &self.hashed) {
-            (Some((last, end)), _) if self.last_octet => {
-                copy.cut(last, end)?;
-                end
-            }
-            (Some((_, end)), Some(domain)) if copy.tools.hash_v4(domain, line.get(..end)?) => {
-                copy.write(Edit::Piece, 0, line.get(..end)?)?;
-                end
-            }
-            _ => {
+        let dots = dotted(line);
+        let address = match dots {
+            Some((_, end)) => end,
+            None => {
                 let end = first([b' ', b'\n'], line).filter(|end| line.get(*end) == Some(&b' '))?;
-                is_address(line.get(..end)?).then_some(())?;
-                copy.apply(&self.address, 0, end, Text::Bare)?;
-                end
+                is_address(line.get(..end)?).then_some(end)?
             }
         };
-        let stamp = self.user(copy, address)?;
+        let hashed = match &self.hashed {
+            Some(domain) if dots.is_some() => copy.tools.ask_v4(line.get(..address)?).map(|v4| (domain, v4)),
+            _ => None,
+        };
+        let stamp = user(line, address)?;
         let (time, rest) = line.get(stamp..)?.split_first_chunk::<26>()?;
         let method = match rest {
             [b']', b' ', b'"', b'G', b'E', b'T', b' ', b'/', ..] => 3,
@@ -132,6 +124,9 @@ impl Lane {
         };
         if !time::is_clf(time) {
             return None;
+        }
+        if self.keyed {
+            copy.tools.turn(watch.read(time));
         }
         let target = self.target(copy, stamp + 26 + 3 + method + 1)?;
         let bytes = target.quote + 6;
@@ -154,25 +149,19 @@ impl Lane {
         let kept = target.kept.map(|hash| copy.tools.memos.spot(Kept::Path, hash, target.end - target.path));
         let agents = |memos: &Memos| memos.spot(Kept::Agent, memos.ask(Kept::Agent, value), value.len());
         let family = if matches!(self.agent, Act::Family) { Some(agents(&copy.tools.memos)) } else { None };
+        match (dots, hashed.and_then(|(domain, v4)| copy.tools.hash_v4(domain, v4))) {
+            (Some((last, end)), _) if self.last_octet => copy.cut(last, end)?,
+            (_, Some(pseudonym)) => copy.front(&pseudonym, address)?,
+            _ => copy.apply(&self.address, 0, address, Text::Bare).map(|_| ())?,
+        }
+        // Nobody, as nearly always.
+        if stamp > address + ANONYMOUS.len() || line.get(address + 3) != Some(&b'-') {
+            copy.apply(&self.user, address + 3, stamp - 2, Text::Bare)?;
+        }
         self.request(copy, &target, kept)?;
         self.referrer(copy, referrer, end)?;
         self.agent(copy, agent, value, family)?;
         Some(agent + value.len() + 1)
-    }
-
-    /// Identity and user behind the address; where the time begins.
-    #[inline]
-    fn user(&self, copy: &mut Copy<'_>, address: usize) -> Option<usize> {
-        match copy.line.get(address..)? {
-            [b' ', b'-', b' ', b'-', b' ', b'[', ..] => Some(address + 6),
-            [b' ', b'-', b' ', rest @ ..] => {
-                let width = rest.iter().take(64).position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_' | b'@' | b'-')).filter(|width| *width > 0)?;
-                let start = address + 3;
-                copy.apply(&self.user, start, start + width, Text::Bare)?;
-                rest.get(width..)?.starts_with(b" [").then_some(start + width + 2)
-            }
-            _ => None,
-        }
     }
 
     /// Path, query and protocol.
@@ -274,6 +263,21 @@ impl Lane {
     }
 }
 
+/// Behind the address: no identity, no user, and the bracket of the time.
+const ANONYMOUS: &[u8] = b" - - [";
+
+/// Where the time begins, behind the address, no identity and perhaps a user.
+#[inline]
+fn user(line: &[u8], address: usize) -> Option<usize> {
+    let rest = line.get(address..)?;
+    if rest.starts_with(ANONYMOUS) {
+        return Some(address + ANONYMOUS.len());
+    }
+    let name = rest.strip_prefix(b" - ")?;
+    let width = name.iter().take(64).position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'.' | b'_' | b'@' | b'-')).filter(|width| *width > 0)?;
+    name.get(width..)?.starts_with(b" [").then_some(address + 3 + width + 2)
+}
+
 /// Where path, query and protocol are.
 struct Target {
     path: usize,
@@ -325,6 +329,15 @@ impl Copy<'_> {
         *room = *self.line.first_chunk()?;
         *room.get_mut(last)? = b'0';
         self.at += last + 1;
+        self.from = end;
+        Some(())
+    }
+
+    /// Writes a pseudonym in the place of the address at the front of the line.
+    #[inline(always)]
+    fn front(&mut self, pseudonym: &[u8; 32], end: usize) -> Option<()> {
+        *self.tools.room.get_mut(self.at..)?.first_chunk_mut()? = *pseudonym;
+        self.at += pseudonym.len();
         self.from = end;
         Some(())
     }

@@ -193,7 +193,7 @@ impl Memo {
 
 /// Memory that is needed soon is asked for, and not waited for.
 #[inline(always)]
-fn ask<T>(place: &T) {
+pub(super) fn ask<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     safe_arch::prefetch_t0(place);
     #[cfg(not(target_arch = "x86_64"))]

@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use zeroize::Zeroizing;
 
 pub use keys::KeySource;
-pub(crate) use keys::{Keyed, Keys};
+pub(crate) use keys::{Asked, Keyed, Keys};
 pub use period::{NoPeriod, Period};
 pub(crate) use ratchet::Ratchet;
 
@@ -76,7 +76,7 @@ impl PeriodKey {
     /// `domain` separates fields: the same value under `user` and under `cookie:session` has two pseudonyms. An address is
     /// given as its 4 or 16 bytes, so that every way of writing it has one pseudonym.
     pub(crate) fn hex(&self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
-        write_hex(&self.bits(domain, value), out);
+        out.extend_from_slice(&hex(&self.bits(domain, value)));
     }
 
     /// The first 128 bits.
@@ -112,20 +112,20 @@ impl fmt::Debug for PeriodKey {
     }
 }
 
-fn write_hex(bits: &[u8; 16], out: &mut Vec<u8>) {
+fn hex(bits: &[u8; 16]) -> [u8; 32] {
     let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bits) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    out.extend_from_slice(&text);
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hex(bytes: &[u8]) -> String {
+    fn text(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -139,13 +139,13 @@ mod tests {
     fn the_vectors_of_rfc_5869_and_rfc_4231() {
         // RFC 5869, test case 3: no salt, no info.
         let prk = extract(&[0x0b; 22]);
-        assert_eq!(hex(&*prk), "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
-        assert_eq!(hex(&*expand(&prk, b"")), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
+        assert_eq!(text(&*prk), "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
+        assert_eq!(text(&*expand(&prk, b"")), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
         // RFC 4231, test case 1, its key of 20 bytes filled up.
         let mut key = [0; 32];
         key[..20].fill(0x0b);
         let tag: [u8; 32] = keyed(&key).chain_update(b"Hi There").finalize().into_bytes().into();
-        assert_eq!(hex(&tag), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+        assert_eq!(text(&tag), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     }
 
     #[test]

@@ -10,6 +10,8 @@ const CLF: usize = 26;
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     value: Vec<u8>,
+    /// The same, if it is of the common layout: two arrays are compared at once.
+    common: Option<[u8; CLF]>,
     instant: Timestamp,
     /// The start of its minute, if the value is of the common layout.
     minute: Option<Timestamp>,
@@ -19,7 +21,9 @@ impl Watch {
     /// The instant that a value names.
     #[inline]
     pub(super) fn read(&mut self, value: &[u8]) -> Option<Timestamp> {
-        if !value.is_empty() && value == self.value {
+        let common = value.try_into().ok();
+        let is_last = if common.is_some() { common == self.common } else { !value.is_empty() && value == self.value };
+        if is_last {
             return Some(self.instant);
         }
         if let Some(instant) = self.same_minute(value) {
@@ -28,6 +32,7 @@ impl Watch {
         let instant = time::instant(value)?;
         self.value.clear();
         self.value.extend_from_slice(value);
+        self.common = common;
         self.instant = instant;
         self.minute = seconds(value).and_then(|seconds| instant.checked_sub(seconds).ok());
         Some(instant)

@@ -1,8 +1,8 @@
 //! The keys that one scrubber uses: asked for when a record's period changes, and again with every block.
 
 use super::super::address::write::{write_v4, write_v6};
-use super::super::memo::Memo;
-use super::{Period, PeriodKey, write_hex};
+use super::super::memo::{Memo, ask};
+use super::{Period, PeriodKey, hex};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use std::fmt;
@@ -50,12 +50,19 @@ pub(crate) struct Keys {
 const KINDS_MAX: usize = 255;
 
 /// The key by its name, the method, and the domain of a question.
-type Asked = ([u8; 16], u8, Box<str>);
+type Question = ([u8; 16], u8, Box<str>);
+
+/// An address that was asked for, and where it is if it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    octets: [u8; 4],
+    place: usize,
+}
 
 /// Answers that were given.
 #[derive(Default)]
 struct Known {
-    asked: Vec<Asked>,
+    asked: Vec<Question>,
     answers: Memo,
     question: Vec<u8>,
     addresses: Addresses,
@@ -82,13 +89,20 @@ struct Place {
 }
 
 impl Addresses {
+    /// Memory is asked for, and not waited for.
     #[inline]
-    fn bits(&mut self, kind: u8, octets: [u8; 4], answer: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
+    fn ask(&self, octets: [u8; 4]) -> Asked {
+        let place = self.hasher.hash_one(u32::from_ne_bytes(octets)) as usize % PLACES;
+        self.places.get(place).into_iter().for_each(ask);
+        Asked { octets, place }
+    }
+
+    #[inline]
+    fn bits(&mut self, kind: u8, Asked { octets, place }: Asked, answer: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
         if self.places.is_empty() {
             self.places = vec![Place::default(); PLACES].into_boxed_slice();
         }
         let address = u32::from_ne_bytes(octets);
-        let place = self.hasher.hash_one(address) as usize % PLACES;
         let Some(Place { addresses, kinds, bits }) = self.places.get_mut(place) else { return answer() };
         let kept = addresses.iter().zip(&*kinds).zip(&*bits).find(|((kept, of), _)| **kept == address && **of == kind + 1);
         if let Some((_, bits)) = kept {
@@ -120,6 +134,12 @@ impl Keys {
         self.last = None;
     }
 
+    /// See [`Keyed::hex_v4`].
+    #[inline]
+    pub(crate) fn ask(&self, octets: [u8; 4]) -> Asked {
+        self.known.addresses.ask(octets)
+    }
+
     /// The key of a record's own time.
     #[inline]
     pub(crate) fn of(&mut self, time: Option<Timestamp>) -> Option<Keyed<'_>> {
@@ -136,9 +156,14 @@ impl Keyed<'_> {
     /// Appends [`PeriodKey::hex`].
     pub(crate) fn hex(&mut self, domain: &str, value: &[u8], out: &mut Vec<u8>) {
         let Ok(octets) = <[u8; 4]>::try_from(value) else { return self.once((0, domain), value, out, |key, out| key.hex(domain, value, out)) };
+        out.extend_from_slice(&self.hex_v4(domain, self.known.addresses.ask(octets)));
+    }
+
+    /// [`PeriodKey::hex`] of an IPv4 address.
+    #[inline]
+    pub(crate) fn hex_v4(&mut self, domain: &str, asked: Asked) -> [u8; 32] {
         let (kind, key) = (self.kind(0, domain), self.key);
-        let bits = self.known.addresses.bits(kind, octets, || key.bits(domain, value));
-        write_hex(&bits, out);
+        hex(&self.known.addresses.bits(kind, asked, || key.bits(domain, &asked.octets)))
     }
 
     /// Appends [`PeriodKey::address`].
@@ -164,7 +189,7 @@ impl Keyed<'_> {
     #[inline]
     fn kind(&mut self, method: u8, domain: &str) -> u8 {
         let known = &mut *self.known;
-        let is_asked = |(key, by, of): &Asked| *key == self.key.name && *by == method && **of == *domain;
+        let is_asked = |(key, by, of): &Question| *key == self.key.name && *by == method && **of == *domain;
         let kind = known.asked.iter().position(is_asked).unwrap_or_else(|| {
             // Few periods are in a log at once; where they are many, all is asked again.
             if known.asked.len() == KINDS_MAX {

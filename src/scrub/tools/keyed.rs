@@ -9,7 +9,7 @@ use super::super::act::{AddressAct, Hashed};
 use super::super::action::{Form, Names, Simple};
 use super::super::address::{self, Endpoint, Host};
 use super::super::place::Place;
-use super::super::pseudonym::{Keyed, Keys};
+use super::super::pseudonym::{Asked, Keyed, Keys};
 use super::super::residual::Rules;
 use super::super::url;
 use super::{Edit, Tools, Value};
@@ -101,14 +101,17 @@ impl Tools {
         }
     }
 
-    /// The pseudonym of a plain IPv4 address; not of one that is written otherwise, nor without its key.
+    /// A plain IPv4 address whose pseudonym is wanted soon: what [`Self::hash_v4`] takes a while later.
     #[inline]
-    pub(in crate::scrub) fn hash_v4(&mut self, domain: &str, text: &[u8]) -> bool {
-        let Self { keys, piece, .. } = self;
-        let Some((address, mut key)) = address::short_v4(text).zip(key(keys, self.time)) else { return false };
-        piece.clear();
-        key.hex(domain, &address.to_be_bytes(), piece);
-        true
+    pub(in crate::scrub) fn ask_v4(&self, text: &[u8]) -> Option<Asked> {
+        let octets = address::short_v4(text)?.to_be_bytes();
+        Some(self.keys.as_ref()?.ask(octets))
+    }
+
+    /// The pseudonym of an IPv4 address; none without its key.
+    #[inline]
+    pub(in crate::scrub) fn hash_v4(&mut self, domain: &str, asked: Asked) -> Option<[u8; 32]> {
+        Some(key(&mut self.keys, self.time)?.hex_v4(domain, asked))
     }
 
     /// Appends the pseudonym of an address or host name in the layout of the input: brackets stay, zone and port go.
