@@ -511,6 +511,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_in_another_order_are_found_all_the_same() {
+        let mut slots = Vec::new();
+        let map = ["ab", "cd", "in.ab", "in.ef", "ef"].map(|path| (path.to_owned(), Field::Header));
+        let tree = Tree::compile(&map, &[], &mut slots);
+        let lines = [
+            r#"{"ab":1,"cd":2,"in":{"ab":3,"ef":4},"ef":5}"#,
+            r#"{"ef":5,"cd":2,"ab":1,"in":{"ef":4,"ab":3}}"#,
+            r#"{"in":{"ef":4,"xy":6},"ab":1,"xy":6,"cd":2}"#,
+            r#"{"ab":1,"ef":5,"in":{"cd":6}}"#,
+        ];
+        let mut followers = Followers::default();
+        for line in lines.iter().cycle().take(12) {
+            let (mut used, mut fresh) = (Spans::default(), Spans::default());
+            assert!(tree.split(line.as_bytes(), &mut followers, &mut used).is_ok());
+            assert!(tree.split(line.as_bytes(), &mut Followers::default(), &mut fresh).is_ok());
+            assert_eq!(used.as_slice(), fresh.as_slice(), "{line}");
+        }
+    }
+
+    #[test]
     fn keys_are_compared_without_their_escapes() {
         assert_eq!(split(r#"{"\u0069p":"192.0.2.1"}"#).as_deref(), Ok("client_addr=192.0.2.1"));
     }

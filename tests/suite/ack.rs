@@ -193,6 +193,8 @@ action(type="omprog" template="RSYSLOG_TraditionalFileFormat" confirmMessages="o
             sent += 1;
         }
         eventually("a burst in the file", || written() == sent);
+        // What is in the file is said to be there at once, and rsyslog has to hear it: killed in between, it would come again.
+        std::thread::sleep(Duration::from_millis(500));
         let filter = filter_of(rsyslog.0.id()).expect("the filter runs");
         assert!(Command::new("kill").args(["-KILL", &filter.to_string()]).status().unwrap().success());
         eventually("the end of the filter", || !Path::new(&format!("/proc/{filter}")).exists() || filter_of(rsyslog.0.id()) != Some(filter));

@@ -104,6 +104,7 @@ fn both_ways_write_the_same() {
             let (agent, client) = (agents[(at + turn) % agents.len()], clients[(at * 3 + turn) % clients.len()]);
             for (status, bytes) in [("200", "5"), ("404", "-"), ("-", "0"), ("20", "5"), ("200", "12345678901234567890123")] {
                 input += &format!("{client} - - {stamp} \"{request}\" {status} {bytes} \"{referrer}\" \"{agent}\"\n");
+                input += &format!("{client} - b {stamp} \"{request}\" {status} {bytes} \"{referrer}\" \"{agent}\"\n");
                 input += &format!("{client} - bob {stamp} \"{request}\" {status} {bytes} \"{referrer}\" \"{agent}\"\r\n");
             }
         }
