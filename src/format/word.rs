@@ -105,7 +105,7 @@ impl<'a> Places<'a> {
         // No byte that somebody looks for is beyond the end.
         let mut last = [!self.byte; WIDE];
         let front = rest.first_chunk().unwrap_or_else(|| {
-            last.iter_mut().zip(rest).for_each(|(room, byte)| *room = *byte);
+            last.get_mut(..rest.len()).map(|room| room.copy_from_slice(rest)).unwrap_or_default();
             &last
         });
         self.marks = u8x64::new(*front).simd_eq(u8x64::splat(self.byte)).to_bitmask();

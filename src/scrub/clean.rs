@@ -56,6 +56,19 @@ impl Clean {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Adds the first `len` bytes of `rest`. More are copied where that is cheaper than to look at how many there are, and taken back.
+    #[inline]
+    pub(in crate::scrub) fn put_front(&mut self, rest: &[u8], len: usize) {
+        match rest.first_chunk::<64>() {
+            Some(chunk) if len <= 64 => {
+                let end = self.bytes.len() + len;
+                self.bytes.extend_from_slice(chunk);
+                self.bytes.truncate(end);
+            }
+            _ => self.bytes.extend_from_slice(rest.get(..len).unwrap_or_default()),
+        }
+    }
+
     pub(in crate::scrub) const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }

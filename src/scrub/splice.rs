@@ -73,7 +73,7 @@ pub(super) fn put(edit: Edit, value: Value<'_>, start: usize, end: usize, tools:
     match edit {
         Edit::Same => return,
         Edit::Gone => {
-            clean.put(line.get(*at..start).unwrap_or_default());
+            clean.put_front(line.get(*at..).unwrap_or_default(), start.saturating_sub(*at));
             match value.text {
                 Text::Tail => {}
                 Text::JsonScalar | Text::JsonNest => clean.put(b"null"),
@@ -81,7 +81,7 @@ pub(super) fn put(edit: Edit, value: Value<'_>, start: usize, end: usize, tools:
             }
         }
         Edit::Piece => {
-            clean.put(line.get(*at..start).unwrap_or_default());
+            clean.put_front(line.get(*at..).unwrap_or_default(), start.saturating_sub(*at));
             clean.put(&tools.piece);
         }
         Edit::Masked => {
