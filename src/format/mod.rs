@@ -55,10 +55,13 @@ enum Shape {
 
 pub(crate) use variables::header as header_field;
 
-pub(crate) use request::{escape_of, is_method, is_protocol_name};
+pub(crate) use request::escape_of;
+#[doc(hidden)]
+pub use request::{is_method, is_protocol_name};
 
 /// Whether a value is a number with perhaps a fraction and a unit, or a list of such.
-pub(crate) fn is_number(value: &[u8]) -> bool {
+#[doc(hidden)]
+pub fn is_number(value: &[u8]) -> bool {
     Kind::Number.accepts(value)
 }
 

@@ -76,7 +76,7 @@ fn is_other_protocol(tail: &[u8]) -> bool {
 }
 
 /// Methods of the IANA registry, of RTSP and UPnP, and a few of servers and caches. Others are what a client made up.
-pub(crate) fn is_method(method: &[u8]) -> bool {
+pub fn is_method(method: &[u8]) -> bool {
     const KNOWN: [&[u8]; 49] = [
         b"PUT",
         b"DELETE",
@@ -132,7 +132,7 @@ pub(crate) fn is_method(method: &[u8]) -> bool {
 }
 
 /// Whether a value names a protocol and its version: `HTTP/1.1`, `h2`, `2.0`, `https`.
-pub(crate) fn is_protocol_name(value: &[u8]) -> bool {
+pub fn is_protocol_name(value: &[u8]) -> bool {
     const NAMES: [&[u8]; 17] = [b"HTTP", b"HTTPS", b"H2", b"H2C", b"H3", b"SPDY", b"RTSP", b"WS", b"WSS", b"GRPC", b"GRPCS", b"TCP", b"UDP", b"QUIC", b"TLS", b"SSL", b"ICY"];
     let (name, version) =
         value.iter().position(|byte| *byte == b'/').map_or((value, &b""[..]), |at| (value.get(..at).unwrap_or_default(), value.get(at + 1..).unwrap_or_default()));

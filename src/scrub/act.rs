@@ -62,7 +62,7 @@ pub(crate) enum AddressAct {
 
 impl AddressAct {
     /// What becomes of addresses of a field; `None` if the action is none of addresses.
-    fn of(field: Field, action: &Action, policy: &Policy) -> Option<Self> {
+    pub(crate) fn of(field: Field, action: &Action, policy: &Policy) -> Option<Self> {
         match action {
             Action::Truncate { v4, v6 } => Some(Self::Truncate(*v4, *v6)),
             Action::BlackMarker => Some(Self::BlackMarker),

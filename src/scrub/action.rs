@@ -83,7 +83,7 @@ impl Names {
     }
 
     /// Whether a name is in one of the lists.
-    pub(crate) fn lists(&self, name: &[u8]) -> bool {
+    pub fn lists(&self, name: &[u8]) -> bool {
         self.names.contains_key(&String::from_utf8_lossy(name).to_lowercase())
     }
 
@@ -93,7 +93,7 @@ impl Names {
     }
 
     /// What keeps pseudonyms of a named value apart from those of others: `cookie:session`.
-    pub(crate) fn domain_of(&self, field: Field, name: &[u8]) -> Cow<'_, str> {
+    pub fn domain_of(&self, field: Field, name: &[u8]) -> Cow<'_, str> {
         match &self.domain {
             Some(domain) => Cow::Borrowed(domain),
             None => Cow::Owned(format!("{}:{}", field.name(), String::from_utf8_lossy(name).to_lowercase())),

@@ -42,4 +42,4 @@ pub use selection::{Condition, Selection};
 pub use subject::{Identifier, Seeker, Value, Whose};
 
 #[doc(hidden)]
-pub use single::{Looks, family, residual, template, tokens};
+pub use single::{Looks, addresses, bucket, cut_time, family, is_plain, json_escaped, percent_decoded, rejected, residual, template, tokens, unescaped};

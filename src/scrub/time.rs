@@ -1,6 +1,7 @@
 //! Precision degradation of times, in the layout of the server: digits below the precision become zeros.
 
 use super::action::Precision;
+use crate::format::escape;
 use crate::format::time::{Shape, shape};
 
 /// What became of a time.
@@ -66,6 +67,30 @@ pub(crate) fn degrade(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> 
     }
 }
 
+/// Appends a value of a line cut to `precision`: as [`degrade`], and a time with escapes as well.
+#[inline]
+pub(crate) fn cut(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> Degraded {
+    match degrade(value, precision, out) {
+        Degraded::Unknown => escaped(value, precision, out),
+        done @ (Degraded::Same | Degraded::Piece) => done,
+    }
+}
+
+/// Some writers of JSON put a backslash in front of every slash.
+#[cold]
+fn escaped(value: &[u8], precision: Precision, out: &mut Vec<u8>) -> Degraded {
+    let (mut plain, mut new) = (Vec::new(), Vec::new());
+    escape::text(value, &mut plain);
+    let done = degrade(&plain, precision, &mut new);
+    for byte in new {
+        if byte == b'/' {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    done
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +109,21 @@ mod tests {
         assert_eq!(cut("1570784654.576", Precision::Hour), "1570784400.000");
         assert_eq!(cut("1712790000123000000", Precision::Minute), "1712790000000000000");
         assert_eq!(cut("2015-01-13", Precision::Day), "2015-01-13");
+    }
+
+    #[test]
+    fn times_with_escapes_keep_them_and_what_is_no_time_is_unknown() {
+        let show = |value: &str, precision| {
+            let mut out = Vec::new();
+            let done = super::cut(value.as_bytes(), precision, &mut out);
+            (done, String::from_utf8(out).unwrap_or_default())
+        };
+        let new = |text: &str| (Degraded::Piece, text.to_owned());
+        assert_eq!(show(r"10\/Oct\/2000:13:55:36 -0700", Precision::Hour), new(r"10\/Oct\/2000:13:00:00 -0700"));
+        assert_eq!(show(r"10\/Oct\/2000:13:55:36 -0700", Precision::Second), (Degraded::Same, String::new()));
+        assert_eq!(show("10/Oct/2000:13:55:36 -0700", Precision::Day), new("10/Oct/2000:00:00:00 -0700"));
+        for other in ["", "soon", "203.0.113.9", r"\/\/"] {
+            assert_eq!(show(other, Precision::Day), (Degraded::Unknown, String::new()), "{other}");
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 mod keyed;
 mod last;
-mod plain;
+pub(super) mod plain;
 
 use super::act::{Act, AddressAct};
-use super::action::{Action, Precision, Simple};
+use super::action::{Action, Simple};
 use super::address::{self, Host};
 use super::agent::Agents;
 use super::clean::Reject;
@@ -22,7 +22,7 @@ use crate::format::request::query_start;
 use crate::format::{Field, Text, escape, is_method, is_number, is_protocol_name};
 use jiff::Timestamp;
 use last::Last;
-use plain::is_plain;
+use plain::{bucket, is_plain};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -143,7 +143,10 @@ impl Tools {
             Act::Host if memchr::memchr(b'@', bytes).is_some() => Ok(self.unknown()),
             Act::Host => Ok(self.scan(bytes, false)),
             Act::Word => Ok(if is_plain(bytes) { Edit::Same } else { self.scan(bytes, false) }),
-            Act::Bucket => Ok(self.bucket(value)),
+            Act::Bucket => {
+                self.piece.clear();
+                Ok(if bucket(bytes, &mut self.piece) { Edit::Piece } else { Edit::Gone })
+            }
             Act::Scan => Ok(if value.text == Text::JsonScalar { Edit::Same } else { self.scan(bytes, false) }),
             Act::Torn => Ok(self.torn(value)),
             Act::Agent => Ok(self.scan(bytes, true)),
@@ -155,11 +158,11 @@ impl Tools {
             Act::Addresses(act) => Ok(self.address(act, ADDRESSES, bytes).unwrap_or(Edit::Gone)),
             Act::Time(precision) => {
                 self.piece.clear();
-                Ok(match super::time::degrade(bytes, *precision, &mut self.piece) {
+                Ok(match super::time::cut(bytes, *precision, &mut self.piece) {
                     Degraded::Same => Edit::Same,
                     Degraded::Piece => Edit::Piece,
                     // A time that nobody can read has no precision to lose.
-                    Degraded::Unknown => self.escaped_time(bytes, *precision),
+                    Degraded::Unknown => Edit::Gone,
                 })
             }
             Act::Detect => {
@@ -191,27 +194,6 @@ impl Tools {
             }
             Act::NoQuery | Act::PathOnly | Act::Origin | Act::Site => Ok(self.referrer(act, bytes)),
             Act::Family => Ok(self.family(value)),
-        }
-    }
-
-    /// Some writers of JSON put a backslash in front of every slash.
-    #[cold]
-    fn escaped_time(&mut self, bytes: &[u8], precision: Precision) -> Edit {
-        self.decoded.clear();
-        escape::text(bytes, &mut self.decoded);
-        let mut plain = Vec::new();
-        match super::time::degrade(&self.decoded, precision, &mut plain) {
-            Degraded::Same => Edit::Same,
-            Degraded::Unknown => Edit::Gone,
-            Degraded::Piece => {
-                for byte in plain {
-                    if byte == b'/' {
-                        self.piece.push(b'\\');
-                    }
-                    self.piece.push(byte);
-                }
-                Edit::Piece
-            }
         }
     }
 
@@ -488,27 +470,6 @@ impl Tools {
             self.decoded.extend_from_slice(if *byte == b' ' { blank } else { std::slice::from_ref(byte) });
         }
         std::mem::swap(&mut self.piece, &mut self.decoded);
-    }
-
-    /// One significant digit: 200 stays 200, 404 becomes 400, 2326 becomes 2000, 0.057 becomes 0.05.
-    fn bucket(&mut self, value: Value<'_>) -> Edit {
-        if !is_plain(value.bytes) {
-            return Edit::Gone;
-        }
-        self.piece.clear();
-        let mut kept = false;
-        for byte in value.bytes {
-            if !byte.is_ascii_digit() {
-                kept = kept && matches!(byte, b'.');
-                self.piece.push(*byte);
-            } else if kept {
-                self.piece.push(b'0');
-            } else {
-                kept = *byte != b'0';
-                self.piece.push(*byte);
-            }
-        }
-        Edit::Piece
     }
 }
 

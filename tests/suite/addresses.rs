@@ -183,6 +183,12 @@ pub fn occurrences(hay: &[u8], needle: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::reference::pseudonym;
+    use hmac::{Hmac, KeyInit, Mac};
+    use logfade::format::Field;
+    use logfade::scrub::{Policy, addresses};
+    use sha2::Sha256;
+    use std::sync::Arc;
 
     fn found(text: &str) -> Vec<String> {
         scan(&unescaped(text.as_bytes())).iter().map(|hit| hit.address.to_string()).collect()
@@ -234,5 +240,97 @@ mod tests {
         let address = "203.0.113.9".parse().unwrap();
         let seen: usize = spellings(address).iter().map(|spelling| occurrences(text, spelling)).sum();
         assert_eq!(seen, 4);
+    }
+
+    /// Values of an address slot, what stands around the addresses in what is written, and the addresses themselves: what stood in an IPv6 address is `in six`.
+    const SPELLED: [(&str, &str, &[&str]); 35] = [
+        ("203.0.113.9", "{}", &["203.0.113.9"]),
+        ("203.0.113.9:443", "{}", &["203.0.113.9"]),
+        ("[203.0.113.9]:443", "{}", &["[203.0.113.9]"]),
+        ("203.000.113.009", "{}", &["203.0.113.9"]),
+        ("203%2e0%2e113%2e9", "{}", &["203.0.113.9"]),
+        (r"\x32\x30\x33.0.113.9", "{}", &["203.0.113.9"]),
+        (r"\xcb\x00\x71\x09", "{}", &["203.0.113.9"]),
+        ("::ffff:203.0.113.9", "{}", &["203.0.113.9 in six"]),
+        ("[::ffff:203.0.113.9]:443", "{}", &["[203.0.113.9] in six"]),
+        ("::ffff:0:203.0.113.9", "{}", &["203.0.113.9 in six"]),
+        ("::203.0.113.9", "{}", &["203.0.113.9 in six"]),
+        ("64:ff9b::cb00:7109", "{}", &["203.0.113.9 in six"]),
+        ("2002:cb00:7109::1", "{}", &["203.0.113.9 in six"]),
+        ("2001:0:4136:e378:8000:63bf:34ff:8ef6", "{}", &["203.0.113.9 in six"]),
+        ("2001:DB8:0:0:0:0:0:1", "{}", &["2001:db8::1"]),
+        ("[2001:db8::1]:80", "{}", &["[2001:db8::1]"]),
+        ("2001%3Adb8%3A%3A1", "{}", &["2001:db8::1"]),
+        (r"\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", "{}", &["2001:db8::1"]),
+        ("fe80::1%eth0", "{}", &["fe80::1"]),
+        ("[fe80::1%25eth0]:80", "{}", &["[fe80::1]"]),
+        ("1:2:3:4:5:6:7:8:443", "{}", &["1:2:3:4:5:6:7:8"]),
+        ("203.0.113.9, 2001:db8::1", "{}, {}", &["203.0.113.9", "2001:db8::1"]),
+        ("203.0.113.9,+198.51.100.7:80", "{},+{}", &["203.0.113.9", "198.51.100.7"]),
+        ("203.0.113.9%2C%20198.51.100.7", "{}, {}", &["203.0.113.9", "198.51.100.7"]),
+        ("for=203.0.113.9;proto=https;by=\"[2001:db8::1]:1\"", "for={};proto=https;by=\"{}\"", &["203.0.113.9", "[2001:db8::1]"]),
+        (r"for=\x22[2001:db8::1]\x22", "for=\"{}\"", &["[2001:db8::1]"]),
+        ("203.0.113.9, unix:/run/x", "{}, unix:", &["203.0.113.9"]),
+        ("203.0.113.9, -", "{}, -", &["203.0.113.9"]),
+        ("203.0.113.9, Host.example.org.:80", "{}, {}", &["203.0.113.9", "host.example.org"]),
+        // The policy's own networks.
+        ("192.0.2.7:80", "192.0.2.7:80", &[]),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.7", &[]),
+        ("2001:db8:5::1%eth0", "2001:db8:5::1%eth0", &[]),
+        ("203.0.113.9, 192.0.2.7:80", "{}, 192.0.2.7:80", &["203.0.113.9"]),
+        ("unix:/run/x", "unix:/run/x", &[]),
+        ("%2d", "%2d", &[]),
+    ];
+
+    const OTHERS: [&str; 9] =
+        ["203.0.113.9 (anna)", "anna@example.org", "secret=203.0.113.9", "[2001:db8::1", "203.0.113.9:65536", "203.0.113.9/24", "'203.0.113.9'", "a b=c", "\u{e5}"];
+
+    /// What an action writes for one address or host name; `None` if it writes nothing.
+    fn written(action: &str, spelled: &str, key: Option<&[u8; 32]>) -> Option<String> {
+        let (spelled, in_six) = spelled.strip_suffix(" in six").map_or((spelled, false), |spelled| (spelled, true));
+        let (name, bracketed) = (spelled.trim_matches(['[', ']']), spelled.starts_with('['));
+        let ip = name.parse::<IpAddr>().ok();
+        let shown = |ip: IpAddr, brackets: bool| Some(if brackets { format!("[{ip}]") } else { ip.to_string() });
+        let octets = ip.map_or(name.as_bytes().to_vec(), |ip| match ip {
+            IpAddr::V4(four) => four.octets().to_vec(),
+            IpAddr::V6(six) => six.octets().to_vec(),
+        });
+        match (action, ip, key) {
+            ("truncate/20,40", Some(ip), _) => shown(truncated(ip, 20, 40), bracketed && !in_six),
+            ("black-marker", Some(IpAddr::V4(_)), _) if !in_six => Some("0.0.0.0".to_owned()),
+            ("black-marker", Some(_), _) => shown(Ipv6Addr::UNSPECIFIED.into(), bracketed),
+            ("hash" | "hash/address" | "encrypt-prefix", Some(ip), None) => shown(truncated(ip, 24, 32), bracketed && !in_six),
+            ("hash", _, Some(key)) => Some(pseudonym(key, "client_addr", &octets)),
+            ("hash/address", _, Some(key)) => {
+                let bits = u128::from_str_radix(&pseudonym(key, "client_addr", &octets), 16).unwrap();
+                shown(Ipv6Addr::from_bits(0xfd << 120 | bits >> 8).into(), bracketed)
+            }
+            ("encrypt-prefix", Some(ip), Some(key)) => {
+                let derived = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(b"logfade encrypt-prefix 1").chain_update([1]).finalize();
+                shown(ipcrypt_rs::IpcryptPfx::new(derived.into_bytes().into()).encrypt_ipaddr(ip), bracketed)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_action_replaces_addresses_in_every_spelling() {
+        let key = [7; 32];
+        for action in ["truncate/20,40", "black-marker", "hash", "hash/address", "encrypt-prefix"] {
+            let text = format!("except = [\"192.0.2.0/24\", \"2001:db8:5::/48\"]\nclient_addr = \"{action}\"\nother = \"drop\"");
+            let policy = Arc::new(Policy::keyed("own", "own", &text).unwrap_or_else(|fault| panic!("{fault}")));
+            for key in [Some(&key), None] {
+                let made = |value: &str| addresses(value.as_bytes(), Field::ClientAddr, &policy, key).map(|new| new.map(|new| String::from_utf8(new).unwrap()));
+                for (value, frame, hops) in SPELLED {
+                    // A hop that is gone leaves its mark in the list.
+                    let fill = |text: String, hop: &&str| text.replacen("{}", &written(action, hop, key).unwrap_or_else(|| "-".to_owned()), 1);
+                    assert_eq!(made(value), Some(Some(hops.iter().fold(frame.to_owned(), fill))), "{action} {value}");
+                }
+                assert_eq!(made("Host.example.org.:80"), Some(written(action, "host.example.org", key)), "{action}");
+                for other in OTHERS {
+                    assert_eq!(made(other), None, "{action} {other}");
+                }
+            }
+        }
     }
 }

@@ -3,10 +3,11 @@
 //! `LOGFADE_DIFFERENTIAL` is the number of generated lines, and perhaps a seed behind a colon: `tests/long/differential` sets it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use logfade::format::{Format, detect};
+use logfade::format::{FIELDS, Field, Format, detect};
 use logfade::scrub::{BUILT_IN, Clean, OnReject, Output, Policy, Quarantined, Scrubber, Settings, Tally};
 use logfade::store::keys::{KeyRing, KeyStore};
 
@@ -54,26 +55,25 @@ const EXCEPT: [&str; 2] = ["198.51.100.0/25", "2001:db8:5::/48"];
 struct Rules {
     name: String,
     policy: Arc<Policy>,
-    except: Vec<ipnet::IpNet>,
     ring: Arc<KeyRing>,
     dir: Dir,
 }
 
 impl Rules {
-    fn new(name: &str, text: &str, except: &[&str]) -> Self {
+    fn new(name: &str, text: &str) -> Self {
         let dir = Dir::new();
         let now = "2023-10-10T14:00:00Z".parse().unwrap();
         let store = KeyStore::init_local(&dir.at("state")).unwrap();
         let ring = KeyRing::new(store, SignedDuration::from_hours(24), Box::new(move || now));
         let policy = Policy::keyed(name, name, text).unwrap_or_else(|fault| panic!("{fault}"));
-        Self { name: name.to_owned(), policy: Arc::new(policy), except: except.iter().map(|net| net.parse().unwrap()).collect(), ring, dir }
+        Self { name: name.to_owned(), policy: Arc::new(policy), ring, dir }
     }
 
     fn all() -> Vec<Self> {
-        let built_in = BUILT_IN.iter().map(|(name, text)| Self::new(name, text, &[]));
+        let built_in = BUILT_IN.iter().map(|(name, text)| Self::new(name, text));
         let own = POLICIES.iter().enumerate().map(|(at, (name, text))| {
             let except = if at % 2 == 0 { &EXCEPT[..] } else { &[] };
-            Self::new(name, &format!("except = {except:?}\n{text}"), except)
+            Self::new(name, &format!("except = {except:?}\n{text}"))
         });
         built_in.chain(own).collect()
     }
@@ -100,14 +100,10 @@ impl Rules {
     }
 
     fn reference<'a>(&'a self, formats: &'a [Arc<Format>]) -> Reference<'a> {
-        let mut reference = Reference::new(formats, &self.policy);
-        reference.except.clone_from(&self.except);
-        for file in std::fs::read_dir(self.dir.at("state").join("keys")).unwrap().map(|file| file.unwrap().path()) {
-            if file.extension().is_some_and(|extension| extension == "key") {
-                reference.keys.insert(file.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read(&file).unwrap().try_into().unwrap());
-            }
-        }
-        reference
+        let files = std::fs::read_dir(self.dir.at("state").join("keys")).unwrap().map(|file| file.unwrap().path());
+        let keys = files.filter(|file| file.extension().is_some_and(|extension| extension == "key"));
+        let day = |file: &Path| file.file_stem().unwrap().to_str().unwrap().to_owned();
+        Reference::new(formats, &self.policy, keys.map(|file| (day(&file), std::fs::read(&file).unwrap().try_into().unwrap())).collect())
     }
 
     /// Lines that differ, as text: raw, written, expected.
@@ -429,6 +425,41 @@ fn lines_that_once_differed_do_not_any_more() {
     for rules in Rules::all() {
         let written = rules.product(&formats, &input, (1, 7));
         found.extend(rules.differences("odd lines", &formats, &input, &written));
+    }
+    report(found);
+}
+
+/// Members of every field and of every kind: of two days, and of a day whose key nobody has.
+#[test]
+fn members_of_every_kind_come_out_as_the_reference_writes_them() {
+    const VALUES: [&str; 11] = [
+        "null",
+        "true",
+        "7",
+        "2326.5",
+        "\"\"",
+        "\"anna\"",
+        "\"203.0.113.9\"",
+        "\"https:\\/\\/h.example\\/a?page=1&mail=anna@mail.example\"",
+        "{\"page\":\"203.0.113.9\",\"sid\":null,\"x\":[1,{\"anna@mail.example\":true}]}",
+        "[\"203.0.113.9\",null]",
+        "{}",
+    ];
+    let map: Vec<(String, Field)> = FIELDS.iter().map(|field| (field.name().to_owned(), *field)).collect();
+    let formats = [Format::json(&map)];
+    let mut input = String::new();
+    for field in FIELDS {
+        for value in VALUES {
+            for day in ["10-10", "10-09", "09-01"] {
+                let time = if field == Field::Time { String::new() } else { format!("\"time\":\"2023-{day}T13:55:36.5Z\",") };
+                input += &format!("{{{time}\"{}\":{value}}}\n", field.name());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for rules in Rules::all() {
+        let written = rules.product(&formats, input.as_bytes(), (1, 50));
+        found.extend(rules.differences("members", &formats, input.as_bytes(), &written));
     }
     report(found);
 }

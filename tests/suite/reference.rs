@@ -1,71 +1,66 @@
-//! A policy applied in the plainest way, to compare the program with: a regex where one will do, a new string for every step,
-//! nothing remembered. Formats are split by the library; what becomes of the values, and how a line is put together, is said here again.
-
-mod address;
-mod parts;
+//! A policy applied in the plainest way, one value after the other, to compare the program with: a new string for every step, nothing remembered.
+//!
+//! Said here again: the action that a value gets and what comes of it, pairs, URLs, pseudonyms, members and nulls of JSON, what takes the place of what
+//! is gone, lines that others carry, and how a line is put together. Asked of the library, each time as if it were the first: where a format has its
+//! values, what an action makes of addresses, what a text holds that tells who somebody is, what an agent is reduced to, what is left of a time, of a
+//! number in a bucket and of a rejected line.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use jiff::{Timestamp, tz::TimeZone};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use logfade::format::time::of_record;
-use logfade::format::{Columns, Field, Format, Line, Mismatch, Slot, Span, Spans, Text, peel};
-use logfade::scrub::{Action, Form, Looks, Names, Policy, Simple, residual, template, tokens};
+use logfade::format::{Columns, Field, Format, Line, Mismatch, Peeled, Slot, Span, Spans, Text, is_method, is_number, is_protocol_name, peel};
+use logfade::scrub::{
+    Action, Looks, Names, Policy, Reject, Simple, addresses, bucket, cut_time, is_plain, json_escaped, percent_decoded, rejected, residual, template, tokens, unescaped,
+};
 use regex_automata::meta::Regex;
+use sha2::Sha256;
 
-pub type Bytes = Vec<u8>;
-
-/// A regular expression over bytes.
-pub fn regex(pattern: &str) -> Regex {
-    let syntax = regex_automata::util::syntax::Config::new().unicode(false).utf8(false);
-    Regex::builder().configure(Regex::config().utf8_empty(false)).syntax(syntax).build(pattern).unwrap()
-}
-
-/// The groups of a match at the start of `text`; a group that took no part is empty.
-pub fn groups<'t>(regex: &Regex, text: &'t [u8]) -> Option<Vec<&'t [u8]>> {
-    let mut found = regex.create_captures();
-    regex.captures(text, &mut found);
-    found.is_match().then(|| (0..found.group_len()).map(|group| found.get_group(group).map_or(&b""[..], |span| &text[span])).collect())
-}
-
-/// What becomes of a value.
-pub enum New {
-    Same,
-    Gone,
-    Is(Bytes),
-}
+type Bytes = Vec<u8>;
+/// What takes the place of a value; `None` if it is gone.
+type New = Option<Bytes>;
+/// Where a value stands that changes, and what takes its place; in the order of the line.
+type Edits = Vec<(Range<usize>, Bytes)>;
+/// The format of a line, by its number, and where its values stand.
+type Split = (usize, Line, Vec<Span>);
 
 /// Lines of one input, in turn.
 pub struct Reference<'a> {
-    pub formats: &'a [Arc<Format>],
-    pub policy: &'a Policy,
-    pub drop_rejects: bool,
-    pub max_line: usize,
-    /// The policy's own networks.
-    pub except: Vec<ipnet::IpNet>,
-    /// Keys by day.
-    pub keys: BTreeMap<String, [u8; 32]>,
-    pub columns: Vec<Columns>,
-    /// Lines that a carrier cut, by stream.
-    pub cut: [Bytes; 2],
+    formats: &'a [Arc<Format>],
+    policy: &'a Arc<Policy>,
+    /// Keys for pseudonyms, by day.
+    keys: BTreeMap<String, [u8; 32]>,
+    /// What is masked in values that stay: not what the policy keeps in a field of its own.
+    looks: Looks,
+    /// What each format knows from lines before.
+    columns: Vec<Columns>,
+    /// What there is of lines that a carrier cut, by stream.
+    cut: [Bytes; 2],
 }
 
-/// Where a value stands, and what takes its place.
-type Edits = Vec<(Range<usize>, Bytes)>;
+/// One value in its line.
+struct Value<'a> {
+    slot: &'a Slot,
+    field: Field,
+    raw: &'a [u8],
+    text: Text,
+    /// The key of the JSON object in front of it.
+    name: &'a [u8],
+    /// What follows it in the line.
+    after: &'a [u8],
+    /// The key for pseudonyms.
+    key: Option<&'a [u8; 32]>,
+}
 
+/// Lines: formats, envelopes, and what changes in a line.
 impl<'a> Reference<'a> {
-    pub fn new(formats: &'a [Arc<Format>], policy: &'a Policy) -> Self {
-        Self {
-            formats,
-            policy,
-            drop_rejects: false,
-            max_line: 1 << 20,
-            except: Vec::new(),
-            keys: BTreeMap::new(),
-            columns: vec![Columns::default(); formats.len()],
-            cut: Default::default(),
-        }
+    pub fn new(formats: &'a [Arc<Format>], policy: &'a Arc<Policy>, keys: BTreeMap<String, [u8; 32]>) -> Self {
+        let keeps = |field| *policy.action(field) == Action::Keep;
+        let looks = Looks { addresses: !keeps(Field::ClientAddr), emails: !keeps(Field::User), versions: false };
+        Self { formats, policy, keys, looks, columns: vec![Columns::default(); formats.len()], cut: Default::default() }
     }
 
     /// What is written for a line with its end.
@@ -75,348 +70,330 @@ impl<'a> Reference<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return whole.to_vec();
         }
-        let clean = match self.scrub(line) {
-            Err(_) if self.drop_rejects => return Bytes::new(),
-            Err(reason) => parts::rejected(line, reason, self.policy.action(Field::Time)),
-            Ok(clean) => clean,
-        };
+        let clean = self.scrub(line).unwrap_or_else(|reason| rejected(line, reason, self.policy.action(Field::Time)));
         [&clean, &whole[line.len()..]].concat()
     }
 
-    fn scrub(&mut self, line: &[u8]) -> Result<Bytes, &'static str> {
-        if line.len() > self.max_line {
-            return Err("too_long");
-        }
-        let first = match self.split(0, line) {
-            Ok(found) => return self.bare(0, line, found),
-            Err(mismatch) => mismatch.name(),
+    /// The first format bare, then every format within an envelope, then the other formats bare.
+    fn scrub(&mut self, line: &[u8]) -> Result<Bytes, Reject> {
+        let mismatch = match self.split(0, line) {
+            Ok(found) => return self.bare(line, found),
+            Err(mismatch) => Reject::Mismatch(mismatch),
         };
         let mut around = Spans::default();
-        if let Some(peeled) = peel(line, &mut around) {
-            let raw = &line[peeled.start..peeled.end];
-            let stream = usize::from(memchr::memmem::find(&line[..peeled.start], b" stderr ").is_some());
-            let (mut inner, mut origin) = if peeled.coded { parts::unescape(raw) } else { (raw.to_vec(), (0..=raw.len()).collect()) };
-            let joined = peeled.partial || !self.cut[stream].is_empty();
-            if joined {
-                self.cut[stream].extend(inner);
-                if self.cut[stream].len() > self.max_line {
-                    self.cut[stream].clear();
-                    return Err("too_long");
-                }
-                if peeled.partial {
-                    let edits = self.edits(0, line, around.as_slice(), self.time(0, line, around.as_slice()))?;
-                    let (before, after): (Edits, Edits) = edits.into_iter().partition(|(range, _)| range.start < peeled.start);
-                    return Ok([copied(line, 0..peeled.start, &before), copied(line, peeled.end..line.len(), &after)].concat());
-                }
-                (inner, origin) = (std::mem::take(&mut self.cut[stream]), Vec::new());
-            }
-            for at in 0..self.formats.len() {
-                let Ok((what, spans)) = self.split(at, &inner) else { continue };
-                if what != Line::Record {
-                    return Err("envelope");
-                }
-                let time = self.time(at, &inner, &spans).or_else(|| self.time(at, line, around.as_slice()));
-                let (before, after): (Edits, Edits) = self.edits(at, line, around.as_slice(), time)?.into_iter().partition(|(range, _)| range.start < peeled.start);
-                let edits = self.edits(at, &inner, &spans, time)?;
-                let middle = if peeled.coded { parts::coded(&inner, raw, &origin, &edits) } else { copied(&inner, 0..inner.len(), &edits) };
-                return Ok([copied(line, 0..peeled.start, &before), middle, copied(line, peeled.end..line.len(), &after)].concat());
-            }
+        if let Some(peeled) = peel(line, &mut around)
+            && let Some(clean) = self.enveloped(line, peeled, around.as_slice())?
+        {
+            return Ok(clean);
         }
-        for at in 1..self.formats.len() {
-            if let Ok(found) = self.split(at, line) {
-                return self.bare(at, line, found);
-            }
-        }
-        Err(first)
+        let found = (1..self.formats.len()).find_map(|at| self.split(at, line).ok()).ok_or(mismatch)?;
+        self.bare(line, found)
     }
 
-    fn split(&mut self, at: usize, line: &[u8]) -> Result<(Line, Vec<Span>), Mismatch> {
+    /// Where the values of a line stand, if it is one of a format.
+    fn split(&mut self, at: usize, line: &[u8]) -> Result<Split, Mismatch> {
         let mut spans = Spans::default();
         let what = self.formats[at].split(line, &mut self.columns[at], &mut spans)?;
-        Ok((what, spans.as_slice().to_vec()))
+        Ok((at, what, spans.as_slice().to_vec()))
     }
 
-    fn bare(&mut self, at: usize, line: &[u8], (what, spans): (Line, Vec<Span>)) -> Result<Bytes, &'static str> {
-        match what {
-            Line::Record => {
-                let edits = self.edits(at, line, &spans, self.time(at, line, &spans))?;
-                Ok(copied(line, 0..line.len(), &edits))
-            }
-            Line::Directive(directive) if directive.known => {
-                let (name, value) = line.split_at(directive.value.min(line.len()));
-                let value = if matches!(value, b"-" | b"") { value.to_vec() } else { self.masked(value, false) };
-                Ok([name, &value].concat())
-            }
-            Line::Directive(directive) => Ok([&line[..directive.value.min(line.len())], b" -"].concat()),
-        }
+    /// A line by itself. Of a line about the log the name stays, and the value of a known one but for what is masked.
+    fn bare(&self, line: &[u8], (at, what, spans): Split) -> Result<Bytes, Reject> {
+        let Line::Directive(directive) = what else { return Ok(edited(line, &self.edits(at, line, &spans, self.time(at, line, &spans))?)) };
+        let (name, value) = line.split_at(directive.value.min(line.len()));
+        Ok([name, &if directive.known { self.masked(value) } else { b" -".to_vec() }].concat())
     }
 
-    /// The time of the record, whose day's key is used.
+    /// A line within another: `around` is what the carrier says itself. `None` if no format is that of the carried line.
+    fn enveloped(&mut self, line: &[u8], peeled: Peeled, around: &[Span]) -> Result<Option<Bytes>, Reject> {
+        let raw = &line[peeled.start..peeled.end];
+        let (inner, origin) = if peeled.coded { unescaped(raw) } else { (raw.to_vec(), Vec::new()) };
+        let cut = &mut self.cut[usize::from(memchr::memmem::find(&line[..peeled.start], b" stderr ").is_some())];
+        let joined = !cut.is_empty();
+        cut.extend(inner);
+        let (at, time, carried) = if peeled.partial {
+            // Its place is left empty: the whole line stands in that of the last part.
+            (0, self.time(0, line, around), Bytes::new())
+        } else {
+            let inner = std::mem::take(cut);
+            let Some((at, what, spans)) = (0..self.formats.len()).find_map(|at| self.split(at, &inner).ok()) else { return Ok(None) };
+            if what != Line::Record {
+                return Err(Reject::Envelope);
+            }
+            let time = self.time(at, &inner, &spans).or_else(|| self.time(at, line, around));
+            let edits = self.edits(at, &inner, &spans, time)?;
+            let carried = match (peeled.coded, joined) {
+                (false, _) => edited(&inner, &edits),
+                (true, true) => json_escaped(&edited(&inner, &edits)),
+                // What does not change is written as its carrier wrote it.
+                (true, false) => {
+                    let place = |range: &Range<usize>| origin[range.start]..origin[range.end];
+                    edited(raw, &edits.iter().map(|(range, new)| (place(range), json_escaped(new))).collect())
+                }
+            };
+            (at, time, carried)
+        };
+        let mut edits = self.edits(at, line, around, time)?;
+        edits.push((peeled.start..peeled.end, carried));
+        edits.sort_by_key(|(range, _)| range.start);
+        Ok(Some(edited(line, &edits)))
+    }
+
+    /// The time of a record, as it stands or without its escapes: the key of that day is used.
     fn time(&self, at: usize, line: &[u8], spans: &[Span]) -> Option<Timestamp> {
         let times = spans.iter().filter(|span| self.formats[at].slots()[usize::from(span.slot)].field == Field::Time);
         let raw: Vec<&[u8]> = times.map(|span| &line[span.range()]).collect();
-        let plain: Vec<Bytes> = raw.iter().map(|raw| parts::unescape(raw).0).collect();
+        let plain: Vec<Bytes> = raw.iter().map(|raw| unescaped(raw).0).collect();
         of_record(raw.into_iter()).or_else(|| of_record(plain.iter().map(Vec::as_slice)))
     }
 
-    /// What changes in a line. A value that stays has no edit.
-    fn edits(&self, at: usize, line: &[u8], spans: &[Span], time: Option<Timestamp>) -> Result<Edits, &'static str> {
-        let key = time.and_then(|time| self.keys.get(&time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string()));
+    /// What changes in a line.
+    fn edits(&self, at: usize, line: &[u8], spans: &[Span], time: Option<Timestamp>) -> Result<Edits, Reject> {
+        let key = time.and_then(|time| self.keys.get(&time.strftime("%Y-%m-%d").to_string()));
         let (mut edits, mut name, mut skipped) = (Edits::new(), &b""[..], 0);
         for span in spans {
             let (slot, raw) = (&self.formats[at].slots()[usize::from(span.slot)], &line[span.range()]);
             if span.range().start < skipped || matches!(raw, b"-" | b"") {
                 continue;
             }
-            let value = Value { slot, raw, text: span.text, name, after: &line[span.range().end..], key };
+            // A request or URL that nobody could take apart goes the way of its path.
+            let field = if slot.field.is_composite() { Field::Path } else { slot.field };
+            let value = Value { slot, field, raw, text: span.text, name, after: &line[span.range().end..], key };
             let new = match span.text {
-                Text::JsonKey => {
-                    name = raw;
-                    self.detected(raw)
-                }
-                Text::JsonNest if self.keeps_members(slot) => continue,
+                Text::JsonNest if self.keeps_members(&value) => continue,
                 Text::JsonNest => {
                     skipped = span.range().end;
-                    New::Gone
+                    None
                 }
-                Text::Bare | Text::Quoted | Text::Plus | Text::Json | Text::JsonScalar | Text::Tail => self.value(&value)?,
+                Text::JsonKey => {
+                    name = raw;
+                    Some(self.detected(raw))
+                }
+                _ => self.value(&value)?,
             };
-            match (new, span.text) {
-                (New::Same, _) => {}
-                (New::Is(new), _) if new == raw => {}
-                (New::Is(new), _) => edits.push((span.range(), new)),
-                (New::Gone, Text::Tail) => edits.push((span.range(), Bytes::new())),
-                (New::Gone, Text::JsonScalar | Text::JsonNest) => edits.push((span.range(), b"null".to_vec())),
-                (New::Gone, _) => edits.push((span.range(), b"-".to_vec())),
+            let new = match (new, span.text) {
+                (Some(new), _) => new,
+                (None, Text::Tail) => Bytes::new(),
+                (None, Text::JsonScalar | Text::JsonNest) => b"null".to_vec(),
+                (None, _) => b"-".to_vec(),
+            };
+            if new != raw {
+                edits.push((span.range(), new));
             }
         }
         Ok(edits)
     }
+}
 
-    /// Whether the members of an object are looked at one by one, because nobody said that the whole should go.
-    fn keeps_members(&self, slot: &Slot) -> bool {
-        match self.policy.action(if slot.field.is_composite() { Field::Path } else { slot.field }) {
-            Action::Add => true,
-            Action::Keep => !matches!(
-                slot.field,
+/// Values: the action of each, and what comes of it.
+impl Reference<'_> {
+    /// Whether the members of an object or a list are looked at one by one, because nobody said that the whole should go.
+    fn keeps_members(&self, value: &Value<'_>) -> bool {
+        match (self.policy.action(value.field), &*value.slot.name) {
+            (Action::Keep, _) => !matches!(
+                value.field,
                 Field::Status | Field::Bytes | Field::Duration | Field::ClientPort | Field::Method | Field::Protocol | Field::Time | Field::Host | Field::UserAgent
             ),
-            Action::Named(names) => !slot.name.is_empty() && !slot.name.ends_with('*') && names.decide(slot.name.as_bytes()) == Simple::Keep,
-            _ => false,
+            (Action::Named(names), name) => !name.is_empty() && !name.ends_with('*') && names.decide(name.as_bytes()) == Simple::Keep,
+            (action, _) => *action == Action::Add,
         }
     }
 
-    fn value(&self, value: &Value<'_>) -> Result<New, &'static str> {
-        let field = if value.slot.field.is_composite() { Field::Path } else { value.slot.field };
-        let raw = value.raw;
+    /// What takes the place of a value; an error rejects the line.
+    fn value(&self, value: &Value<'_>) -> Result<New, Reject> {
+        let Value { slot, field, raw, .. } = *value;
+        let is_address = matches!(field, Field::ClientAddr | Field::ProxiedAddr);
         Ok(match self.policy.action(field) {
-            Action::Drop => dropped(value),
-            Action::Keep if value.slot.field.is_composite() && *self.policy.action(Field::Query) != Action::Keep => self.torn(value),
-            Action::Keep | Action::Add => self.kept(field, value),
-            action @ (Action::Hash(_) | Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix) if matches!(field, Field::ClientAddr | Field::ProxiedAddr) => {
-                let change = address::Change { action, except: &self.except, key: value.key, domain: field.name() };
-                match change.of(value) {
-                    Some(new) => new,
-                    None if field == Field::ClientAddr => return Err("address"),
-                    None => New::Gone,
-                }
-            }
-            Action::Hash(_) if value.slot.field.is_composite() => dropped(value),
-            Action::Hash(Form::Hex | Form::Address) => value.hashed(field.name(), field == Field::Query),
-            Action::Bucket => parts::bucket(raw),
-            Action::Precision(precision) => parts::degraded(raw, *precision),
-            Action::Detect | Action::Template if value.slot.field.is_composite() => dropped(value),
-            Action::Detect => self.detected(raw),
-            Action::Template => New::Is(template(raw, self.policy)),
-            action @ (Action::NoQuery | Action::PathOnly | Action::Origin | Action::Site) => self.referrer(action, raw),
-            Action::Family => family(value),
-            Action::Named(names) => match (field, &*value.slot.name) {
-                (Field::Query | Field::Cookie, "") => self.pairs(names, value, field),
-                (Field::Header, name) if name.ends_with('*') => {
-                    let name = value.name.get(name.len() - 1..).unwrap_or_default();
-                    self.named(names, name, value, field)
-                }
-                (_, name) => self.named(names, name.as_bytes(), value, field),
+            Action::Keep | Action::Add => self.kept(value),
+            Action::Hash(_) | Action::EncryptPrefix if is_address && value.text == Text::JsonScalar => None,
+            Action::Hash(_) | Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix if is_address => match addresses(raw, field, self.policy, value.key) {
+                None if field == Field::ClientAddr => return Err(Reject::Address),
+                found => found.flatten(),
             },
-            Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix | Action::Asn | Action::Country => dropped(value),
+            Action::Detect | Action::Template | Action::Hash(_) if slot.field.is_composite() => None,
+            Action::Detect => Some(self.detected(raw)),
+            Action::Template => Some(template(raw, self.policy)),
+            Action::Hash(_) => hashed(value, field.name()),
+            Action::Bucket => bucket(raw),
+            Action::Precision(precision) => cut_time(raw, *precision),
+            action @ (Action::NoQuery | Action::PathOnly | Action::Origin | Action::Site) => self.referrer(action, raw),
+            Action::Family => Some(family(value)),
+            Action::Named(names) => match (field, &*slot.name) {
+                (Field::Query | Field::Cookie, "") => self.pairs(names, value),
+                (Field::Header, prefix) if prefix.ends_with('*') => self.named(names, value.name.get(prefix.len() - 1..).unwrap_or_default(), value),
+                (_, name) => self.named(names, name.as_bytes(), value),
+            },
+            Action::Drop | Action::Truncate { .. } | Action::BlackMarker | Action::EncryptPrefix | Action::Asn | Action::Country => None,
         })
     }
 
-    /// What stays is looked through once more.
-    fn kept(&self, field: Field, value: &Value<'_>) -> New {
-        static NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"^\+?(?:-|-?[0-9]+(?:\.[0-9]*)?(?:s|ms|us|ns|m|%|K|M)?)?$"));
-        static APART: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)(?:^|[^,:]) (?:[^:]|$)"));
-        static PROTOCOL: LazyLock<Regex> =
-            LazyLock::new(|| regex(r"^(?:(?i:HTTPS?|H2C?|H3|SPDY|RTSP|WSS?|GRPCS?|TCP|UDP|QUIC|TLS|SSL|ICY)\\?(?:/[0-9.]{0,7})?|[0-9.]{0,7}\\?/?)$"));
-        let unless = |known: bool| if known || !self.masks() { New::Same } else { New::Gone };
-        match field {
-            Field::ClientAddr | Field::ProxiedAddr => New::Same,
-            Field::Status | Field::Bytes | Field::Duration | Field::ClientPort => {
-                let numbers = value.raw.len() < 128 && !APART.is_match(value.raw) && value.raw.split(|byte| b" ,:".contains(byte)).all(|one| NUMBER.is_match(one));
-                unless(numbers)
-            }
-            Field::Method => unless(parts::METHODS.iter().any(|method| method.as_bytes() == value.raw)),
-            Field::Protocol => unless(PROTOCOL.is_match(value.raw)),
-            Field::Host if value.raw.contains(&b'@') => unless(false),
-            Field::Host => New::Is(self.masked(value.raw, false)),
-            Field::Time if parts::is_plain(value.raw) => New::Same,
-            Field::Time => New::Is(self.masked(value.raw, false)),
-            Field::UserAgent => New::Is(self.masked(value.raw, true)),
-            _ if value.text == Text::JsonScalar => New::Same,
-            _ => New::Is(self.masked(value.raw, false)),
+    /// What stays is looked through once more; what is not what its field holds goes, unless nothing would be masked.
+    fn kept(&self, value: &Value<'_>) -> New {
+        let (raw, is_torn) = (value.raw, value.slot.field.is_composite());
+        let stays_if = |known: bool| (known || !(self.looks.addresses || self.looks.emails)).then(|| raw.to_vec());
+        match value.field {
+            Field::Status | Field::Bytes | Field::Duration | Field::ClientPort => stays_if(is_number(raw)),
+            Field::Method => stays_if(is_method(raw)),
+            Field::Protocol => stays_if(is_protocol_name(raw)),
+            Field::Host if raw.contains(&b'@') => stays_if(false),
+            Field::Time if is_plain(raw) => stays_if(true),
+            Field::Host | Field::Time => Some(self.masked(raw)),
+            Field::UserAgent => Some(masked(raw, residual(raw, self.policy, Looks { versions: true, ..self.looks }))),
+            Field::ClientAddr | Field::ProxiedAddr => stays_if(true),
+            _ if value.text == Text::JsonScalar => stays_if(true),
+            _ if is_torn && *self.policy.action(Field::Query) != Action::Keep => Some(self.masked(in_front_of_query(raw))).filter(|front| !front.is_empty()),
+            _ => Some(self.masked(raw)),
         }
     }
 
-    /// A request that nobody could take apart.
-    fn torn(&self, value: &Value<'_>) -> New {
-        match parts::in_front_of_query(value.raw) {
-            _ if value.text == Text::JsonScalar => New::Same,
-            b"" => New::Gone,
-            front => New::Is(self.masked(front, false)),
-        }
+    /// Addresses and e-mails of a text masked.
+    fn masked(&self, raw: &[u8]) -> Bytes {
+        masked(raw, residual(raw, self.policy, self.looks))
     }
 
-    /// What a policy keeps in its own field it does not mask elsewhere.
-    fn looks(&self, versions: bool) -> Looks {
-        let keeps = |field| *self.policy.action(field) == Action::Keep;
-        Looks { addresses: !keeps(Field::ClientAddr), emails: !keeps(Field::User), versions }
+    /// What tells who somebody is masked, as in a path.
+    fn detected(&self, raw: &[u8]) -> Bytes {
+        masked(raw, tokens(raw, self.policy, self.looks))
     }
 
-    fn masks(&self) -> bool {
-        self.looks(false).addresses || self.looks(false).emails
-    }
-
-    pub fn masked(&self, raw: &[u8], versions: bool) -> Bytes {
-        mask(raw, if self.masks() { residual(raw, self.policy, self.looks(versions)) } else { Vec::new() })
-    }
-
-    pub fn detected(&self, raw: &[u8]) -> New {
-        New::Is(mask(raw, tokens(raw, self.policy, self.looks(false))))
-    }
-
-    fn named(&self, names: &Names, name: &[u8], value: &Value<'_>, field: Field) -> New {
+    /// A parameter, cookie or header.
+    fn named(&self, names: &Names, name: &[u8], value: &Value<'_>) -> New {
         match names.decide(name) {
-            Simple::Keep if value.text == Text::JsonScalar && !value.slot.name.ends_with('*') => New::Same,
-            Simple::Keep => New::Is(self.masked(value.raw, false)),
-            Simple::Drop => dropped(value),
-            Simple::Hash => value.hashed(&parts::domain(names, field, name), field == Field::Query),
+            Simple::Keep if value.text == Text::JsonScalar && !value.slot.name.ends_with('*') => Some(value.raw.to_vec()),
+            Simple::Keep => Some(self.masked(value.raw)),
+            Simple::Drop => None,
+            Simple::Hash => hashed(value, &names.domain_of(value.field, name)),
         }
     }
 
-    /// The pairs of a query or of cookies that stay.
-    fn pairs(&self, names: &Names, value: &Value<'_>, field: Field) -> New {
-        let query = field == Field::Query;
-        let (mark, pairs) = parts::pairs(value.raw, query);
-        let mut kept: Vec<Bytes> = Vec::new();
-        for pair in pairs {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-            match names.decide(name) {
-                Simple::Keep => kept.push(pair.to_vec()),
-                Simple::Drop => {}
-                Simple::Hash => kept.extend(self.hashed_pair(names, pair, value, field)),
-            }
-        }
-        if kept.is_empty() {
-            return New::Gone;
-        }
-        let all = kept.join(if query { &b"&"[..] } else { b"; " });
-        New::Is(self.masked(&[if query { mark } else { b"" }, &all].concat(), false))
+    /// The pairs of a query or of cookies that stay, behind the mark of a query.
+    fn pairs(&self, names: &Names, value: &Value<'_>) -> New {
+        static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)^(?:[?#]|%25.{0,2}|%.{0,2}|\\u00[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2})"));
+        static QUERY: LazyLock<Regex> = LazyLock::new(|| regex(r"[;&?#]|%(?:26|3[BbFf]|23)|\\(?:u00|x)(?:3[BbFf]|26|23)"));
+        static COOKIE: LazyLock<Regex> = LazyLock::new(|| regex(r";|\\(?:u00|x)3[Bb]"));
+        let (separator, joint, mark): (&Regex, &[u8], _) = match value.field {
+            Field::Query => (&QUERY, b"&", MARK.find(value.raw).map_or(0, |mark| mark.end())),
+            _ => (&COOKIE, b"; ", 0),
+        };
+        let (mark, list) = value.raw.split_at(mark);
+        let blanks = |text: &[u8]| text.iter().take_while(|byte| **byte == b' ').count();
+        let pairs = separator.split(list).map(|range| &list[range.start + blanks(&list[range.range()])..range.end]);
+        let stays = |pair: &[u8]| match names.decide(pair.split(|byte| *byte == b'=').next().unwrap_or_default()) {
+            Simple::Keep => Some(pair.to_vec()),
+            Simple::Drop => None,
+            Simple::Hash => self.hashed_pair(names, pair, value),
+        };
+        let kept: Vec<Bytes> = pairs.filter(|pair| !pair.is_empty()).filter_map(stays).collect();
+        (!kept.is_empty()).then(|| self.masked(&[mark, &kept.join(joint)].concat()))
     }
 
-    fn hashed_pair(&self, names: &Names, pair: &[u8], value: &Value<'_>, field: Field) -> Option<Bytes> {
+    /// A pair with the pseudonym of its value. A name that the policy does not list is the client's: it must not look like a value.
+    fn hashed_pair(&self, names: &Names, pair: &[u8], value: &Value<'_>) -> New {
         static PLAIN: LazyLock<Regex> = LazyLock::new(|| regex(r"^[A-Za-z0-9_.\[\]-]{1,64}$"));
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, content) = (&pair[..equals], pair[equals + 1..].trim_ascii());
-        let listed = names.names.contains_key(&String::from_utf8_lossy(name).to_lowercase());
-        let all = Looks { addresses: true, emails: true, versions: false };
-        if !listed && (!PLAIN.is_match(name) || !tokens(name, self.policy, all).is_empty()) {
+        let may_be_value = !PLAIN.is_match(name) || !tokens(name, self.policy, Looks { addresses: true, emails: true, versions: false }).is_empty();
+        if !names.lists(name) && may_be_value {
             return None;
         }
         if matches!(content, b"" | b"-") {
             return Some(pair.to_vec());
         }
-        let plain = parts::plain(content, field == Field::Query, field == Field::Query);
-        Some([name, b"=", parts::pseudonym(value.key?, &parts::domain(names, field, name), &plain).as_bytes()].concat())
+        let coded = value.field == Field::Query;
+        Some([name, b"=", pseudonym(value.key?, &names.domain_of(value.field, name), &plain(content, coded, coded)).as_bytes()].concat())
     }
 
+    /// What is left of an absolute URL: never who asked for it, nor a query, nor a fragment.
     fn referrer(&self, action: &Action, raw: &[u8]) -> New {
-        let Some(url) = parts::Url::of(raw) else { return New::Gone };
-        let New::Is(path) = self.detected(url.path) else { return New::Gone };
-        let host = self.masked(url.host, false);
-        New::Is(match action {
-            Action::Site => {
-                let name = url.host.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
-                match psl::domain(&name).filter(|site| site.suffix().is_known()) {
-                    Some(site) => self.masked(site.as_bytes(), false),
-                    None => return New::Gone,
-                }
-            }
-            Action::Origin => [url.scheme, &host, url.slash].concat(),
-            Action::NoQuery => [url.scheme, &host, &path].concat(),
-            _ if path.is_empty() => return New::Gone,
-            _ => path,
-        })
-    }
-}
-
-/// One value in its line.
-pub struct Value<'a> {
-    pub slot: &'a Slot,
-    pub raw: &'a [u8],
-    pub text: Text,
-    /// The key of the object in front of it.
-    pub name: &'a [u8],
-    /// What follows it in the line.
-    pub after: &'a [u8],
-    pub key: Option<&'a [u8; 32]>,
-}
-
-impl Value<'_> {
-    fn hashed(&self, domain: &str, percent: bool) -> New {
-        let number = self.text == Text::JsonScalar;
-        if number && self.raw == b"null" {
-            return New::Same;
+        static URL: LazyLock<Regex> = LazyLock::new(|| {
+            let scheme = r"[A-Za-z0-9+.-]{1,19}(?:://|:\\/\\/|%3[Aa]%2[Ff]%2[Ff])";
+            let (name, any) = (r"(?:[A-Za-z0-9._\[\]-]|[\x80-\xff])", r"(?:[A-Za-z0-9._\[\]:-]|[\x80-\xff])");
+            regex(&format!(r"(?s)^({scheme})(?:[^/?#%\\]*@)?({name}+|{any}*\]|{any}*:[0-9]*)((?:[/?#]|\\/|%(?:2[Ff]|3[Ff]|23)).*)?$"))
+        });
+        let mut found = URL.create_captures();
+        URL.captures(raw, &mut found);
+        let [scheme, host, rest] = [1, 2, 3].map(|group| found.get_group(group).map_or(&b""[..], |span| &raw[span]));
+        let coded = scheme.contains(&b'%');
+        if !found.is_match() || (rest.starts_with(b"%") && !coded) {
+            return None;
         }
-        let plain = parts::plain(self.raw, percent || self.text == Text::Plus, percent || self.text == Text::Plus);
-        let Some(key) = self.key else { return New::Gone };
-        let text = parts::pseudonym(key, domain, &plain);
-        New::Is(if number { format!("\"{text}\"") } else { text }.into_bytes())
+        let path = self.detected(in_front_of_query(rest));
+        match action {
+            Action::Site => {
+                let name = host.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
+                psl::domain(&name).filter(|site| site.suffix().is_known()).map(|site| self.masked(site.as_bytes()))
+            }
+            Action::NoQuery => Some([scheme, &self.masked(host), &path].concat()),
+            Action::Origin => {
+                let slash: &[u8] = if coded { b"%2F" } else { rest.get(..2).filter(|front| *front == b"\\/").unwrap_or(b"/") };
+                Some([scheme, &self.masked(host), slash].concat())
+            }
+            _ => Some(path).filter(|path| !path.is_empty()),
+        }
     }
 }
 
-fn dropped(value: &Value<'_>) -> New {
-    if value.text == Text::JsonScalar && value.raw == b"null" { New::Same } else { New::Gone }
+/// A regular expression over bytes.
+fn regex(pattern: &str) -> Regex {
+    let syntax = regex_automata::util::syntax::Config::new().unicode(false).utf8(false);
+    Regex::builder().configure(Regex::config().utf8_empty(false)).syntax(syntax).build(pattern).unwrap()
 }
 
-fn copied(line: &[u8], range: Range<usize>, edits: &Edits) -> Bytes {
-    let (mut out, mut at) = (Bytes::new(), range.start);
+/// A line with what changes in it.
+fn edited(line: &[u8], edits: &Edits) -> Bytes {
+    let (mut out, mut at) = (Bytes::new(), 0);
     for (place, new) in edits {
-        out.extend_from_slice(&line[at..place.start]);
-        out.extend_from_slice(new);
+        out.extend([&line[at..place.start], new].concat());
         at = place.end;
     }
-    out.extend_from_slice(&line[at..range.end]);
-    out
+    [&out, &line[at..]].concat()
 }
 
-fn mask(raw: &[u8], hits: Vec<Range<usize>>) -> Bytes {
-    copied(raw, 0..raw.len(), &hits.into_iter().map(|hit| (hit, b"-".to_vec())).collect())
+fn masked(raw: &[u8], hits: Vec<Range<usize>>) -> Bytes {
+    edited(raw, &hits.into_iter().map(|hit| (hit, b"-".to_vec())).collect())
 }
 
-/// Blanks in a reduced agent are written as its log writes them.
-fn family(value: &Value<'_>) -> New {
-    let coded = |raw: &[u8]| !raw.contains(&b' ') && raw.contains(&b'%');
-    let plus = value.text == Text::Plus;
-    let percent = plus || coded(value.raw);
-    let plain = parts::plain(value.raw, percent, plus || (percent && memchr::memmem::find(value.raw, b"%20").is_none()));
-    let family = logfade::scrub::family(&plain);
-    New::Is(
-        match value.text {
-            Text::Plus => family.replace(' ', "+"),
-            Text::Bare if value.after.starts_with(b" ") => family.replace(' ', "+"),
-            Text::Bare if coded(value.raw) => family.replace(' ', "%20"),
-            _ => family,
-        }
-        .into_bytes(),
-    )
+/// What stands in front of a query or fragment, however its mark is written.
+fn in_front_of_query(raw: &[u8]) -> &[u8] {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"[?#]|%(?:25)?(?:3[Ff]|23)|\\(?:u00|x)(?:3[Ff]|23)"));
+    &raw[..MARK.find(raw).map_or(raw.len(), |query| query.start())]
+}
+
+/// A value without its escapes, and with `%HH` and perhaps `+` read where it is coded so.
+fn plain(raw: &[u8], coded: bool, plus: bool) -> Bytes {
+    let text = unescaped(raw).0;
+    if coded { percent_decoded(&text, plus) } else { text }
+}
+
+/// A pseudonym; a string in JSON where the value was none. `null` stays.
+fn hashed(value: &Value<'_>, domain: &str) -> New {
+    let scalar = value.text == Text::JsonScalar;
+    if scalar && value.raw == b"null" {
+        return None;
+    }
+    let coded = value.field == Field::Query || value.text == Text::Plus;
+    let text = pseudonym(value.key?, domain, &plain(value.raw, coded, coded));
+    Some(if scalar { format!("\"{text}\"") } else { text }.into_bytes())
+}
+
+/// HMAC-SHA-256 over the domain with its length in front, and the value: 128 bits. Its key is derived from the day's (RFC 5869).
+pub fn pseudonym(key: &[u8; 32], domain: &str, value: &[u8]) -> String {
+    let hmac = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).unwrap();
+    let key = hmac(key).chain_update(b"logfade hash 1").chain_update([1]).finalize().into_bytes();
+    let bytes = hmac(&key).chain_update((domain.len() as u32).to_be_bytes()).chain_update(domain).chain_update(value).finalize().into_bytes();
+    bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An agent reduced, its blanks written as its log writes them.
+fn family(value: &Value<'_>) -> Bytes {
+    let is_plus = value.text == Text::Plus;
+    let coded = !value.raw.contains(&b' ') && value.raw.contains(&b'%');
+    let plus = is_plus || memchr::memmem::find(value.raw, b"%20").is_none();
+    let blank = match value.text {
+        Text::Plus => "+",
+        Text::Bare if value.after.starts_with(b" ") => "+",
+        Text::Bare if coded => "%20",
+        _ => " ",
+    };
+    logfade::scrub::family(&plain(value.raw, coded || is_plus, plus)).replace(' ', blank).into_bytes()
 }

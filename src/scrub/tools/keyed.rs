@@ -90,7 +90,7 @@ impl Tools {
     }
 
     /// `None` where the value is no address.
-    pub(super) fn changing_address(&mut self, act: &AddressAct, value: Value<'_>) -> Option<Edit> {
+    pub(in crate::scrub) fn changing_address(&mut self, act: &AddressAct, value: Value<'_>) -> Option<Edit> {
         self.piece.clear();
         if value.text == Text::JsonScalar {
             return Some(Edit::Gone);
