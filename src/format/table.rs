@@ -224,9 +224,13 @@ fn looks_like(title: &str, cell: &[u8]) -> bool {
 }
 
 fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
-    let tab = memchr::memchr(b'\t', line).is_some();
-    let blank = if tab { b'\t' } else { b' ' };
-    let mut blanks = Places::new(blank, line);
+    if memchr::memchr(b'\t', line).is_some() { parted::<b'\t'>(names, line, columns, spans) } else { parted::<b' '>(names, line, columns, spans) }
+}
+
+/// Cuts a row whose values are parted by blanks, of which several may follow each other, or by tabs.
+fn parted<const BLANK: u8>(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Result<(), Mismatch> {
+    let tab = BLANK == b'\t';
+    let mut blanks = Places::<BLANK>::new(line);
     let mut at = 0;
     let mut names_user = false;
     for (index, column) in columns.columns.iter().enumerate() {
@@ -250,8 +254,8 @@ fn cells(names: &Names, line: &[u8], columns: &Columns, spans: &mut Spans) -> Re
         at = end + usize::from(quoted);
         if index + 1 < columns.columns.len() {
             at += match line.get(at..).unwrap_or_default() {
-                [first, second, ..] if *first == blank && (tab || *second != blank) => 1,
-                rest => Some(rest.iter().take_while(|byte| **byte == blank).count()).filter(|gap| *gap > 0).ok_or(Mismatch::Columns)?,
+                [first, second, ..] if *first == BLANK && (tab || *second != BLANK) => 1,
+                rest => Some(rest.iter().take_while(|byte| **byte == BLANK).count()).filter(|gap| *gap > 0).ok_or(Mismatch::Columns)?,
             };
         }
     }

@@ -83,18 +83,17 @@ pub(crate) fn first<const N: usize>(bytes: [u8; N], rest: &[u8]) -> Option<usize
 }
 
 /// The places of a byte, one behind the other: each byte of the text is looked at once, many at a time.
-pub(crate) struct Places<'a> {
-    byte: u8,
+pub(crate) struct Places<'a, const BYTE: u8> {
     text: &'a [u8],
     /// Where the window begins whose places are in `marks`.
     at: usize,
     marks: u64,
 }
 
-impl<'a> Places<'a> {
+impl<'a, const BYTE: u8> Places<'a, BYTE> {
     #[inline]
-    pub(crate) fn new(byte: u8, text: &'a [u8]) -> Self {
-        let mut places = Self { byte, text, at: 0, marks: 0 };
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let mut places = Self { text, at: 0, marks: 0 };
         places.look();
         places
     }
@@ -103,12 +102,12 @@ impl<'a> Places<'a> {
     fn look(&mut self) {
         let rest = self.text.get(self.at..).unwrap_or_default();
         // No byte that somebody looks for is beyond the end.
-        let mut last = [!self.byte; WIDE];
+        let mut last = [!BYTE; WIDE];
         let front = rest.first_chunk().unwrap_or_else(|| {
             last.get_mut(..rest.len()).map(|room| room.copy_from_slice(rest)).unwrap_or_default();
             &last
         });
-        self.marks = u8x64::new(*front).simd_eq(u8x64::splat(self.byte)).to_bitmask();
+        self.marks = u8x64::new(*front).simd_eq(u8x64::splat(BYTE)).to_bitmask();
     }
 
     /// The first place at or behind `from`, which never goes back.
@@ -253,7 +252,7 @@ mod tests {
         #[test]
         fn every_place_is_found(text in "[ab]{0,300}", steps in proptest::collection::vec(0..90_usize, 0..20)) {
             let text = text.as_bytes();
-            let (mut places, mut from) = (Places::new(b'b', text), 0);
+            let (mut places, mut from) = (Places::<b'b'>::new(text), 0);
             for step in steps {
                 from += step;
                 let expected = text.iter().skip(from).position(|byte| *byte == b'b').map(|at| from + at);
