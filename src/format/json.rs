@@ -62,10 +62,10 @@ fn keys(path: &str) -> Vec<String> {
 pub(super) struct Followers(Vec<[u16; 2]>);
 
 impl Followers {
-    /// What was found behind a node: within its object, or, in front of the first key, in the node itself.
+    /// Where the key behind a node's was among the children of the object; or, `inside`, where the first key was in the node itself.
     #[inline]
     fn get(&self, node: u16, inside: bool) -> Option<usize> {
-        self.0.get(usize::from(node)).map(|places| usize::from(places[usize::from(inside)]))
+        usize::from(self.0.get(usize::from(node))?[usize::from(inside)]).checked_sub(1)
     }
 
     fn set(&mut self, node: u16, inside: bool, place: usize) {
@@ -73,7 +73,7 @@ impl Followers {
             self.0.resize(usize::from(node) + 1, [0; 2]);
         }
         if let Some(places) = self.0.get_mut(usize::from(node)) {
-            places[usize::from(inside)] = place as u16;
+            places[usize::from(inside)] = place as u16 + 1;
         }
     }
 }
@@ -348,37 +348,18 @@ impl Scan<'_> {
         }
         loop {
             self.blanks();
-            let (start, end, escaped) = self.string()?;
-            let raw = self.line.get(start..end).unwrap_or_default();
-            let known = if escaped {
-                let mut key = std::mem::take(&mut self.key);
-                key.clear();
-                super::escape::json(raw, &mut key);
-                let found = (node.child(&key), node.wild(&key).map(|(wild, prefix)| self.tree.meant(wild, &key, prefix)));
-                self.key = key;
-                found
-            } else {
-                let child = self.child(node, before, raw);
-                let wild = if child.is_some() { None } else { node.wild(raw) };
-                (child, wild.map(|(wild, prefix)| self.tree.meant(wild, raw, prefix)))
+            let (index, child) = match self.guessed(node, before) {
+                Some((index, child)) => (Some(index), child),
+                None => self.key(own, node, before, spans)?,
             };
-            let child = match known {
-                (Some((index, child)), _) => {
-                    let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
-                    if seen & bit != 0 {
-                        return Err(Mismatch::Json);
-                    }
-                    seen |= bit;
-                    before = (child, false);
-                    child
+            if let Some(index) = index {
+                let bit = 1_u128.checked_shl(index as u32).unwrap_or(0);
+                if seen & bit != 0 {
+                    return Err(Mismatch::Json);
                 }
-                (None, wild) => {
-                    let child = wild.unwrap_or(if node.is_leaf() { own } else { OTHER });
-                    let slot = self.tree.nodes.get(usize::from(child)).map_or(0, |node| node.slot);
-                    spans.push(start, end, slot, Text::JsonKey);
-                    child
-                }
-            };
+                seen |= bit;
+                before = (child, false);
+            }
             self.blanks();
             self.expect(b':')?;
             self.blanks();
@@ -395,20 +376,49 @@ impl Scan<'_> {
         }
     }
 
-    /// The child of this key, which most likely is the one that came behind `before` in the line before.
+    /// The child whose key came behind `before` in the line before, if it does again: then the key need not be read.
     #[inline]
-    fn child(&mut self, node: &Node, before: (u16, bool), key: &[u8]) -> Option<(usize, u16)> {
-        if let Some(place) = self.followers.get(before.0, before.1)
-            && let Some((known, child)) = node.children.get(place)
-            && **known == *key
-        {
-            return Some((place, *child));
+    fn guessed(&mut self, node: &Node, (before, inside): (u16, bool)) -> Option<(usize, u16)> {
+        let place = self.followers.get(before, inside)?;
+        let (known, child) = node.children.get(place)?;
+        let rest = self.line.get(self.at..)?.strip_prefix(b"\"")?.strip_prefix(&**known)?;
+        if rest.first() != Some(&b'"') {
+            return None;
         }
-        let found = node.child(key);
-        if let Some((place, _)) = found {
-            self.followers.set(before.0, before.1, place);
-        }
-        found
+        self.at += known.len() + 2;
+        Some((place, *child))
+    }
+
+    /// Reads a key: where it is among the children of the object, if it is known there, and the node of its value.
+    fn key(&mut self, own: u16, node: &Node, (before, inside): (u16, bool), spans: &mut Spans) -> Result<(Option<usize>, u16), Mismatch> {
+        let (start, end, escaped) = self.string()?;
+        let mut plain = std::mem::take(&mut self.key);
+        let raw = self.line.get(start..end).unwrap_or_default();
+        let key = if escaped {
+            plain.clear();
+            super::escape::json(raw, &mut plain);
+            &plain
+        } else {
+            raw
+        };
+        let found = match node.child(key) {
+            Some((index, child)) => {
+                // Without escapes in it, it is a key whose text says where it ends.
+                if !escaped {
+                    self.followers.set(before, inside, index);
+                }
+                (Some(index), child)
+            }
+            None => {
+                let wild = node.wild(key).map(|(wild, prefix)| self.tree.meant(wild, key, prefix));
+                let child = wild.unwrap_or(if node.is_leaf() { own } else { OTHER });
+                let slot = self.tree.nodes.get(usize::from(child)).map_or(0, |node| node.slot);
+                spans.push(start, end, slot, Text::JsonKey);
+                (None, child)
+            }
+        };
+        self.key = plain;
+        Ok(found)
     }
 
     /// The inside of a string, and whether an escape stands in it.
