@@ -1,6 +1,7 @@
 //! Error logs of nginx and Apache: they carry client addresses, requests, referrers and user names as access logs do.
 
-use super::layout::{Kind, register};
+use super::kind::Kind;
+use super::layout::register;
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
 use super::{Field, time};

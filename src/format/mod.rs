@@ -11,6 +11,7 @@ mod error_log;
 pub(crate) mod escape;
 mod field;
 mod json;
+mod kind;
 mod layout;
 mod named;
 pub(crate) mod request;
@@ -31,7 +32,7 @@ pub use span::{Mismatch, Slot, Span, Spans, Text};
 pub use table::{Columns, Directive};
 
 use directive::DirectiveError;
-use layout::Kind;
+use kind::Kind;
 use layout::Layouts;
 use std::sync::Arc;
 

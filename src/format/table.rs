@@ -1,7 +1,8 @@
 //! Tables: W3C extended logs (IIS, CloudFront, Zeek) whose `#Fields:` may change inside a file, and LTSV.
 
 use super::json::Followers;
-use super::layout::{Kind, register};
+use super::kind::Kind;
+use super::layout::register;
 use super::request;
 use super::span::{Mismatch, Slot, Spans, Text};
 use super::word::Places;
@@ -104,11 +105,11 @@ impl Names {
 fn push(line: &[u8], Range { mut start, mut end }: Range<usize>, (slot, kind): (u16, Kind), text: Text, spans: &mut Spans) -> Result<(), Mismatch> {
     let mut value = line.get(start..end).unwrap_or_default();
     match kind {
-        Kind::Request => return Ok(request::request(line, start, end, slot, text, spans)),
-        Kind::Url => return Ok(request::url(line, start, end, slot, text, spans)),
-        Kind::Path => return Ok(request::path(line, start, end, slot, text, spans)),
+        Kind::Request => request::request(line, start, end, slot, text, spans),
+        Kind::Url => request::url(line, start, end, slot, text, spans),
+        Kind::Path => request::path(line, start, end, slot, text, spans),
         // FTP logs of IIS have `[2]USER` for a method.
-        Kind::Method | Kind::List | Kind::Any => {}
+        Kind::Method | Kind::List | Kind::Any => spans.push(start, end, slot, text),
         Kind::Address | Kind::AddressOnly | Kind::Host | Kind::Number | Kind::Status | Kind::Time | Kind::User => {
             // LTSV and Squid-like writers put the time into brackets.
             if let (Kind::Time, [b'[', inner @ .., b']']) = (kind, value)
@@ -119,9 +120,9 @@ fn push(line: &[u8], Range { mut start, mut end }: Range<usize>, (slot, kind): (
             if !matches!(value, b"" | b"-") && !kind.accepts(value) {
                 return Err(Mismatch::Value);
             }
+            spans.push(start, end, slot, text);
         }
     }
-    spans.push(start, end, slot, text);
     Ok(())
 }
 
