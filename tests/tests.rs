@@ -72,6 +72,7 @@ mod suite {
     mod seek;
     pub mod servers;
     mod servers_heard;
+    mod shared;
     mod stall;
     mod subject;
     pub mod support;
