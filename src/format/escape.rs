@@ -24,17 +24,28 @@ pub(crate) fn text(raw: &[u8], out: &mut Vec<u8>) {
 }
 
 fn unescape(raw: &[u8], out: &mut Vec<u8>, mut origin: Option<&mut Vec<u32>>) {
-    let mut at = 0;
-    while let Some(byte) = raw.get(at) {
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let at = (raw.len() - rest.len()) as u32;
+        let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+        if plain > 0 {
+            let (run, behind) = rest.split_at(plain);
+            out.extend_from_slice(run);
+            if let Some(origin) = origin.as_deref_mut() {
+                origin.extend(at..at + plain as u32);
+            }
+            rest = behind;
+            continue;
+        }
         let before = out.len();
-        let width = if *byte == b'\\' { escaped(raw.get(at..).unwrap_or_default(), out) } else { 0 };
+        let width = escaped(rest, out);
         if width == 0 {
-            out.push(*byte);
+            out.push(b'\\');
         }
         if let Some(origin) = origin.as_deref_mut() {
-            origin.extend((before..out.len()).map(|_| at as u32));
+            origin.extend((before..out.len()).map(|_| at));
         }
-        at += width.max(1);
+        rest = rest.get(width.max(1)..).unwrap_or_default();
     }
     if let Some(origin) = origin {
         origin.push(raw.len() as u32);

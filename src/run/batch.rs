@@ -4,6 +4,7 @@ mod catalog;
 mod file;
 
 use super::pipe::{PipeJob, PipeReport};
+use super::stock::Stock;
 use crate::retain::ledger::Digest;
 use crate::store::archive::Reading;
 use crate::store::draft::sweep;
@@ -145,6 +146,7 @@ struct Shop {
     catalog: Mutex<Catalog>,
     quarantine: Mutex<Option<Quarantine>>,
     packers: Mutex<Vec<Packer>>,
+    stock: Arc<Stock>,
     reading: Reading,
     watch: Watch,
     /// Those beside the threads that read; none if one thread is to do all.
@@ -188,6 +190,7 @@ pub fn batch(mut job: BatchJob, found: Vec<Found>, watch: &Watch, tell: &(dyn Fn
         catalog: Mutex::new(catalog),
         quarantine,
         packers: Mutex::default(),
+        stock: Arc::new(Stock::new(jobs.max(1) + more)),
         reading,
         watch: watch.clone(),
         pool,

@@ -8,5 +8,6 @@ pub mod pipe;
 pub mod risk;
 pub mod sidecar;
 pub mod status;
+mod stock;
 pub mod subject;
 pub mod verify;

@@ -453,13 +453,13 @@ impl Tools {
     /// Reduces an agent, its escapes read.
     fn reduce(&mut self, value: Value<'_>) {
         let plus = value.text == Text::Plus;
-        let mut once = Vec::new();
-        escape::text(value.bytes, &mut once);
         self.decoded.clear();
         if plus || is_coded(value.bytes) {
+            let mut once = Vec::new();
+            escape::text(value.bytes, &mut once);
             escape::percent(&once, plus || memchr::memmem::find(value.bytes, b"%20").is_none(), &mut self.decoded);
         } else {
-            self.decoded.append(&mut once);
+            escape::text(value.bytes, &mut self.decoded);
         }
         self.agents.family(&self.decoded, &mut self.piece);
     }

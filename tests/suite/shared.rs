@@ -1,6 +1,7 @@
 //! Logs of one class share what cleans them, and nothing of one gets into another.
 
 use super::run::Site;
+use super::support::{Dir, logfade};
 use std::fs::OpenOptions;
 use std::io::Write;
 
@@ -43,4 +44,18 @@ fn a_line_without_a_time_goes_by_its_own_log() {
     assert!(site.records("clean").into_values().eq(std::iter::repeat_n(1, written)));
     let segments = std::fs::read_dir(site.dir.at("clean")).unwrap().count();
     assert_eq!(segments, logs.len(), "a segment for each log: {}", site.said());
+}
+
+#[test]
+fn a_file_without_times_goes_by_no_other_file() {
+    let dir = Dir::new();
+    let files = [("a.log", record(1, Some("2025-01-01T10:00:00Z"))), ("b.log", record(2, None)), ("c.log", record(3, Some("2025-03-01T10:00:00Z")))];
+    let files = files.map(|(name, text)| dir.file(name, text.as_bytes()));
+    let (state, out, results) = (dir.arg("state"), dir.arg("out"), dir.arg("results"));
+    let mut words = vec!["--state", &state, "batch", "--format", "json", "--threads", "1", "--jobs", "1", "--out", &out, "--results", &results];
+    words.extend(files.iter().map(String::as_str));
+    assert_eq!(logfade(&words).run(b"").code(), Some(0));
+    let rows = String::from_utf8(dir.read("results")).unwrap();
+    let oldest: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap()["oldest"].clone()).collect();
+    assert_eq!(oldest, ["2025-01-01T10:00:00Z".into(), serde_json::Value::Null, "2025-03-01T10:00:00Z".into()]);
 }

@@ -1,6 +1,7 @@
 //! One file: read, dealt to the pool block by block, collected in order, written, read back, recorded.
 
 use super::super::pipe::{PipeReport, Start, start};
+use super::super::stock::Stock;
 use super::{Progress, Shop, lock};
 use crate::retain::ledger::{Counts, Identity, Keyed, Output, Reasons, Scrubbed};
 use crate::scrub::{Clean, Quarantined, Scrubber, Settings, Tally};
@@ -39,6 +40,7 @@ type Packed = Result<Parcel, StoreError>;
 struct Bench {
     settings: Settings,
     scrubbers: Mutex<Vec<Scrubber>>,
+    stock: Arc<Stock>,
     packers: Mutex<Vec<Packer>>,
     compress: Compress,
     /// Parcels that wait for the pool or are in it.
@@ -48,7 +50,7 @@ struct Bench {
 impl Bench {
     fn scrub(&self, parcel: &mut Parcel) {
         let idle = lock(&self.scrubbers).pop();
-        let mut scrubber = idle.unwrap_or_else(|| Scrubber::new(&self.settings));
+        let mut scrubber = idle.unwrap_or_else(|| self.stock.take(&self.settings.formats, None, || self.settings.clone()));
         scrub(&mut scrubber, parcel);
         lock(&self.scrubbers).push(scrubber);
     }
@@ -127,9 +129,10 @@ impl Shop {
         let Start { mut settings, name, alone, .. } = start(&self.pipe, parcel.block.as_bytes());
         settings.moments = true;
         let mut single = alone.then(|| Scrubber::new(&settings));
-        // Packers outlive the file.
+        // Packers outlive the file, and so do scrubbers of lines that stand for themselves.
         let packers = Mutex::new(std::mem::take(&mut *lock(&self.packers)));
-        let bench = Arc::new(Bench { settings, scrubbers: Mutex::default(), packers, compress: self.pipe.compress, dealt: Arc::clone(&self.dealt) });
+        let bench =
+            Arc::new(Bench { settings, scrubbers: Mutex::default(), stock: Arc::clone(&self.stock), packers, compress: self.pipe.compress, dealt: Arc::clone(&self.dealt) });
         // Each thread of the pool has one in its hands and one that waits. What JSON makes of control bytes is six times as long.
         let hands = self.pool.as_ref().map_or(0, |pool| 2 * pool.current_num_threads());
         let window = if alone { 3 } else { (hands + 2).min(WINDOW) };
@@ -183,6 +186,7 @@ impl Shop {
             more = archive.block(&mut parcel.block)?;
         }
         lock(&self.packers).append(&mut lock(&bench.packers));
+        lock(&bench.scrubbers).drain(..).for_each(|scrubber| self.stock.give_back(&bench.settings.formats, scrubber));
         Ok(name)
     }
 

@@ -103,7 +103,7 @@ impl Lane {
     pub(super) fn rest(&mut self, stateful: bool) {
         if !stateful {
             self.scrubber = None;
-            self.plan.forget();
+            self.plan.stock.clear();
         }
         self.block = Block::default();
         self.one = Clean::default();
@@ -130,7 +130,7 @@ impl Lane {
             && let Some(scrubber) = self.scrubber.take_if(|scrubber| scrubber.is_between_lines())
         {
             self.moment = scrubber.moment();
-            self.plan.give_back(&self.formats, scrubber);
+            self.plan.stock.give_back(&self.formats, scrubber);
         }
         stepped
     }
@@ -143,14 +143,8 @@ impl Lane {
             }
         }
         if self.scrubber.is_none() {
-            let mut scrubber = match if self.stateful { None } else { self.plan.idle(&self.formats) } {
-                Some(scrubber) => scrubber,
-                None => self.primed(raw, state.position)?,
-            };
-            if !self.stateful {
-                scrubber.go_on_from(self.moment);
-            }
-            self.scrubber = Some(scrubber);
+            self.scrubber =
+                Some(if self.stateful { self.primed(raw, state.position)? } else { self.plan.stock.take(&self.formats, self.moment, || self.plan.settings(&self.formats)) });
         }
         if self.tail.is_none() {
             if state.position > 0 && state.seam.is_some() && raw.seam(state.position)? != state.seam {
@@ -196,7 +190,7 @@ impl Lane {
     fn primed(&mut self, raw: &mut Raw<'_>, position: u64) -> Result<Scrubber, StoreError> {
         let mut scrubber = Scrubber::new(&self.plan.settings(&self.formats));
         let mut at = 0;
-        while self.stateful && at < position {
+        while at < position {
             match raw.read((at, None), false, &mut self.block)? {
                 Piece::Lines(next) => {
                     let known = usize::try_from(position - at).unwrap_or(usize::MAX).min(self.block.as_bytes().len());

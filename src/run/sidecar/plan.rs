@@ -6,7 +6,8 @@ use crate::retain::ledger::Digest;
 use crate::retain::{Class, Form, Keep, Rotate};
 use crate::run::catalog::settings;
 use crate::run::expire::deeds::{access, rules};
-use crate::scrub::{KeySource, PlaceSource, Policy, Scrubber, Selection, Settings};
+use crate::run::stock::Stock;
+use crate::scrub::{KeySource, PlaceSource, Policy, Selection, Settings};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::seal::Keychain;
 use crate::store::segment::{Seals, cut_back, discard};
@@ -14,7 +15,7 @@ use crate::store::{Access, Halt, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a segment stays open where the configuration does not say.
@@ -35,8 +36,8 @@ pub(super) struct FormPlan {
     pub(super) seals: Option<Seals>,
     /// Without formats: those are found out for each log.
     settings: Settings,
-    /// What no log uses just now, the newest last.
-    idle: Mutex<Vec<(Vec<Arc<Format>>, Scrubber)>>,
+    /// For logs of which each line stands for itself.
+    pub(super) stock: Stock,
 }
 
 /// Scrubbers that wait for logs of their formats.
@@ -86,7 +87,7 @@ impl ClassPlan {
                 rotate: form.rotate,
                 seals: seals(form),
                 settings,
-                idle: Mutex::default(),
+                stock: Stock::new(IDLE),
             }));
         }
         let waits = |form: &Form| Duration::try_from(form.flush).unwrap_or_default();
@@ -134,27 +135,6 @@ impl FormPlan {
     /// The rules for lines of these formats.
     pub(super) fn settings(&self, formats: &[Arc<Format>]) -> Settings {
         Settings { formats: formats.to_vec(), ..self.settings.clone() }
-    }
-
-    /// A scrubber for these formats that no log uses.
-    pub(super) fn idle(&self, formats: &[Arc<Format>]) -> Option<Scrubber> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = idle.iter().rposition(|(of, _)| of.iter().map(|format| format.name()).eq(formats.iter().map(|format| format.name())))?;
-        Some(idle.remove(at).1)
-    }
-
-    /// Another log may go on with it.
-    pub(super) fn give_back(&self, formats: &[Arc<Format>], scrubber: Scrubber) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() == IDLE {
-            idle.remove(0);
-        }
-        idle.push((formats.to_vec(), scrubber));
-    }
-
-    /// Gives back their memory.
-    pub(super) fn forget(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether a record of this time begins a new segment behind one whose newest is that.

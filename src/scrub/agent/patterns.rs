@@ -38,6 +38,8 @@ pub(super) struct Patterns {
     literals: Vec<&'static [u8]>,
     /// Hashed window → literals with that window, and where in them it is (`literal << 8 | offset`).
     windows: Lists,
+    /// Windows of which there are any: a set that stays in the processor's nearest cache, and most windows of an agent are none of them.
+    known: Bits,
     /// Literal → patterns of whose first set it is.
     leads: Lists,
     /// Further set → its literals.
@@ -134,9 +136,15 @@ impl Patterns {
             });
         }
         let windows = windows(&literals);
+        let mut known = Bits::default();
+        known.clear(1 << BUCKETS_LOG2);
+        for (bucket, _) in &windows {
+            known.insert(*bucket as usize);
+        }
         Patterns {
             systems: systems.min(all.len()),
             windows: Lists::new(windows, 1 << BUCKETS_LOG2),
+            known,
             leads: Lists::new(leads, literals.len()),
             sets: Lists::new(sets, set as usize),
             all,
@@ -155,7 +163,11 @@ impl Patterns {
             candidates.insert(at);
         }
         for (at, window) in agent.array_windows::<3>().enumerate() {
-            for &item in self.windows.list(bucket(*window)) {
+            let bucket = bucket(*window);
+            if !self.known.has(bucket) {
+                continue;
+            }
+            for &item in self.windows.list(bucket) {
                 let (literal, offset) = ((item >> 8) as usize, (item & 0xff) as usize);
                 let rest = at.checked_sub(offset).and_then(|start| agent.get(start..));
                 let text = self.literals.get(literal).copied().unwrap_or_default();
