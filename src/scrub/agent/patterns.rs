@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use foldhash::{HashMap, HashMapExt};
+use memchr::memmem::Finder;
 use regex_automata::nfa::thompson::backtrack::{self, BoundedBacktracker};
 use regex_automata::nfa::thompson::{self, NFA};
 use regex_automata::util::primitives::NonMaxUsize;
@@ -64,7 +65,8 @@ struct Pattern {
 enum Starts {
     Anywhere,
     Front,
-    With(Words<'static>),
+    With(&'static str, OnceLock<Finder<'static>>),
+    Any(Words<'static>),
 }
 
 /// A name before and, where there is one, after what is captured.
@@ -231,10 +233,11 @@ impl Starts {
         match column {
             "" => Starts::Anywhere,
             "^" => Starts::Front,
+            one if !one.contains('`') => Starts::With(one, OnceLock::new()),
             some => {
                 // The table is made once and never dropped.
                 let words: Vec<&[u8]> = some.split('`').map(str::as_bytes).collect();
-                Starts::With(Words::new(Vec::leak(words)))
+                Starts::Any(Words::new(Vec::leak(words)))
             }
         }
     }
@@ -250,15 +253,15 @@ impl Pattern {
         let mut at = 0;
         let mut attempts = 0;
         loop {
-            let anchored = match &self.starts {
-                Starts::Front => Anchored::Yes,
-                Starts::Anywhere => Anchored::No,
-                Starts::With(starts) => {
-                    at += agent.get(at..).and_then(|rest| starts.find(rest))?;
-                    attempts += 1;
-                    if attempts > ATTEMPTS { Anchored::No } else { Anchored::Yes }
-                }
+            let rest = agent.get(at..)?;
+            let start = match &self.starts {
+                Starts::Front | Starts::Anywhere => 0,
+                Starts::With(word, finder) => finder.get_or_init(|| Finder::new(*word)).find(rest)?,
+                Starts::Any(words) => words.find(rest)?,
             };
+            at += start;
+            attempts += 1;
+            let anchored = if attempts > ATTEMPTS || matches!(self.starts, Starts::Anywhere) { Anchored::No } else { Anchored::Yes };
             let input = Input::new(agent).span(at..agent.len()).anchored(anchored);
             cache.reset(regex);
             let matched = regex.try_search_slots(cache, &input, slots).ok()?;
