@@ -1,5 +1,7 @@
 //! Escapes of text and JSON values, read.
 
+use super::word::stop;
+
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
@@ -105,17 +107,20 @@ fn unit(raw: &[u8]) -> Option<u32> {
 /// Appends `value` as the inside of a JSON string. Bytes that are not UTF-8 become U+FFFD, because JSON has no other bytes.
 pub(crate) fn to_json(value: &[u8], out: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            match char {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                control if (control as u32) < 0x20 => out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes()),
-                other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        let mut rest = chunk.valid().as_bytes();
+        while let Some((run, [byte, behind @ ..])) = stop(rest).and_then(|at| rest.split_at_checked(at)) {
+            out.extend_from_slice(run);
+            match byte {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
             }
+            rest = behind;
         }
+        out.extend_from_slice(rest);
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{FFFD}".as_bytes());
         }
