@@ -59,7 +59,7 @@ impl Site {
         fs::create_dir(dir.at("log")).unwrap();
         dir.file("log/access.log", lines.as_bytes());
         let site = Self { dir };
-        site.command(&["/bin/sh", "-c", "kill -HUP $(cat DIR/pid)"]);
+        site.command(&["/bin/sh", "-c", "kill -USR1 $(cat DIR/pid)"]);
         site
     }
 
@@ -69,10 +69,11 @@ impl Site {
         self.dir.file("logfade.toml", CONFIG.replace("REOPEN", &format!("{words:?}")).replace("DIR", root).as_bytes());
     }
 
-    /// A process that has the log open, and opens it anew on a signal; then it writes a line of today.
+    /// A process that has the log open, and opens it anew on a signal; then it writes a line of today. A shell that was started with
+    /// SIGHUP ignored, as under nohup, cannot trap that one.
     fn writer(&self) -> Server {
         let young = line(99, jiff::Timestamp::now());
-        let script = "exec 3>>log/access.log; trap 'exec 3>>log/access.log; cat young >&3' HUP; echo $$ >pid.new; mv pid.new pid; while :; do sleep 0.02 3>&-; done";
+        let script = "exec 3>>log/access.log; trap 'exec 3>>log/access.log; cat young >&3' USR1; echo $$ >pid.new; mv pid.new pid; while :; do sleep 0.02 3>&-; done";
         self.dir.file("young", young.as_bytes());
         let mut command = Command::new("sh");
         command.args(["-c", script]).current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
@@ -188,7 +189,7 @@ fn a_command_that_fails_is_an_incident_and_the_log_gets_its_name_back() {
         assert_eq!(failed.json()["overdue"], 1);
     }
     assert!(site.call(&["check"]).expect_code(0).stdout_text().contains("/no/such/program"));
-    site.command(&["/bin/sh", "-c", "kill -HUP $(cat DIR/pid)"]);
+    site.command(&["/bin/sh", "-c", "kill -USR1 $(cat DIR/pid)"]);
     site.call(&["expire", "--yes"]).expect_code(0);
     site.all_went(0..5);
     assert_eq!(site.incidents("reopen"), [true]);
@@ -212,7 +213,7 @@ fn a_crash_between_moving_aside_and_the_command_is_mended() {
         assert_eq!((site.logs().len(), site.records("log").len()), (1, 5), "under one name: {:?}", site.logs());
         assert_ne!(site.logs(), ["access.log"], "killed behind the renaming");
     }
-    site.command(&["/bin/sh", "-c", "kill -HUP $(cat DIR/pid)"]);
+    site.command(&["/bin/sh", "-c", "kill -USR1 $(cat DIR/pid)"]);
     site.call(&["expire", "--yes"]).expect_code(0);
     until("the server has begun a new log", || site.dir.at("log/access.log").exists());
     site.all_went(0..5);
@@ -228,7 +229,7 @@ fn a_server_that_does_not_let_go_keeps_its_log() {
     assert_eq!((&stays["files"][0]["reason"], &stays["files"][0]["outcome"]), (&"in_use".into(), &"refused".into()));
     assert_eq!((site.records("log").len(), site.records("clean").len()), (5, 0));
     assert_eq!(site.incidents("overdue"), [false]);
-    site.command(&["/bin/sh", "-c", "kill -HUP $(cat DIR/pid)"]);
+    site.command(&["/bin/sh", "-c", "kill -USR1 $(cat DIR/pid)"]);
     site.call(&["expire", "--yes"]).expect_code(0);
     until("the server has begun a new log", || site.dir.at("log/access.log").exists());
     site.all_went(0..5);
@@ -240,7 +241,7 @@ fn a_busy_log_loses_no_line() {
     let site = Site::new("");
     let template = line(7, at("2026-01-05T10:00:00Z")).replace("/item/r7r", "/item/r%dr").replace("\n", "\\n");
     let script = format!(
-        "n=0; exec 3>>log/access.log; trap 'exec 3>>log/access.log' HUP; echo $$ >pid.new; mv pid.new pid; while [ ! -e stop ]; do n=$((n+1)); printf '{}' $n >&3; echo $n >count; done",
+        "n=0; exec 3>>log/access.log; trap 'exec 3>>log/access.log' USR1; echo $$ >pid.new; mv pid.new pid; while [ ! -e stop ]; do n=$((n+1)); printf '{}' $n >&3; echo $n >count; done",
         template.replace('\'', "'\\''")
     );
     let child = Command::new("sh").args(["-c", &script]).current_dir(site.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
